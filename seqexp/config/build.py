@@ -1,0 +1,26 @@
+"""The only door from a config to the object it describes."""
+
+import dataclasses
+from typing import Any
+
+from hydra.utils import instantiate
+
+from seqexp.config.base import ComponentConfig
+
+
+def build(config: ComponentConfig, **runtime: Any) -> Any:
+    """Make the object that `config` describes.
+
+    Args:
+        config: a component's config; its `_target_` is resolved by Hydra's `instantiate`.
+        runtime: live objects (vocabularies, parameters, ...), which never pass through Hydra.
+    """
+    factory = instantiate({"_target_": config._target_, "_partial_": True}, _recursive_=False)
+    if config.fields_as_arguments:
+        return factory(**runtime, **arguments(config))
+    return factory(config, **runtime)
+
+
+def arguments(config: ComponentConfig) -> dict[str, Any]:
+    """The fields of a library component's config as the keyword arguments of its class."""
+    return {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.name != "_target_"}

@@ -1,0 +1,196 @@
+"""Turns a root config and a function into a command line: a Hydra application whose errors are one line."""
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import hydra
+from hydra.core.config_store import ConfigNode, ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.object_type import ObjectType
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from seqexp.config import mistakes
+from seqexp.runtime.errors import UserError
+
+Config = TypeVar("Config")
+
+EXIT_MISTAKE = 2
+"""Exit status after a user's mistake; a crash gives 1, Ctrl-C gives 130."""
+
+HELP = """\
+Write options as key=value, those of a group as group.key=value, a group's choice as group=choice.
+Several values (seed=1,2) with --multirun run once for each. --cfg job prints the config only."""
+
+
+def config_dir() -> str:
+    """The absolute path of `conf/`: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "conf"
+    return str(inside if inside.is_dir() else package.parent / "conf")
+
+
+class LazySchema(ConfigNode):
+    """A schema in Hydra's store that imports its config class when it is first used."""
+
+    def __init__(self, name: str, group: str | None, load: Callable[[], type]) -> None:
+        self._load = load
+        self._node: DictConfig | None = None
+        self.name, self.group, self.package, self.provider = name, group, None, "seqexp"
+
+    @property
+    def node(self) -> DictConfig:  # type: ignore[override]
+        if self._node is None:
+            self._node = OmegaConf.structured(self._load())
+        return self._node
+
+    @node.setter
+    def node(self, value: DictConfig) -> None:
+        self._node = value
+
+
+def register(name: str, config_class: type, groups: Mapping[str, Mapping[str, Callable[[], type]]]) -> None:
+    """Tell Hydra the schemas of a command: its root as `<name>_schema`, a component as `<group>/schema/<component>`."""
+    store = ConfigStore.instance().repo
+    store[f"{name}_schema.yaml"] = LazySchema(f"{name}_schema.yaml", None, lambda: config_class)
+    for group, components in groups.items():
+        schemas = store.setdefault(group, {}).setdefault("schema", {})
+        for component, load in components.items():
+            schemas[f"{component}.yaml"] = LazySchema(f"{component}.yaml", f"{group}/schema", load)
+
+
+def run(
+    name: str,
+    config_class: type[Config],
+    main: Callable[[Config], Any],
+    groups: Mapping[str, Mapping[str, Callable[[], type]]],
+) -> None:
+    """Run the command `name`, whose defaults are in `conf/<name>.yaml`, on `sys.argv`.
+
+    `main` is given the composed config as a dataclass, checked; its return value is what a sweeper optimises. A mistake
+    of the user's is told in one line, without a stack trace unless HYDRA_FULL_ERROR=1 asks for one.
+    """
+    register(name, config_class, groups)
+    trace_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    # Hydra would print its own version of an error and leave; this makes it raise instead.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+
+    if help_wanted(sys.argv[1:]):
+        sys.stdout.write(help_text(name, groups, sys.argv[1:]))
+        return
+    started = False
+
+    def job(node: DictConfig) -> Any:
+        nonlocal started
+        started = True
+        try:
+            return main(typed(node, config_class))
+        except UserError as error:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise  # the other jobs go on; Hydra raises this again at the end
+            _leave(error, trace_wanted)
+
+    job.__module__, job.__qualname__ = "seqexp", name
+    application = hydra.main(version_base="1.3", config_path=config_dir(), config_name=name)(job)
+    try:
+        application()
+    except UserError as error:
+        _leave(error, trace_wanted)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        if started and not isinstance(error, HydraException | OmegaConfBaseException):
+            raise
+        message = mistakes.explain(error, lambda overrides: _known_keys(name, overrides), sys.argv[1:])
+        _leave(UserError(message), trace_wanted)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def typed(node: DictConfig, config_class: type[Config]) -> Config:
+    """The dataclass that a composed config describes; its `__post_init__`s have checked it.
+
+    Raises:
+        UserError: a missing value, one that a dataclass refuses, or a key added with `+` that nothing would read.
+    """
+    if unread := mistakes.unread_keys(node):
+        raise UserError(f"unknown key {unread[0]}: nothing reads it")
+    missing = sorted(OmegaConf.missing_keys(node))
+    if missing:
+        raise UserError(f"missing: give a value for {', '.join(f'{key}=...' for key in missing)}")
+    try:
+        config = OmegaConf.to_object(node)
+    except OmegaConfBaseException as error:
+        raise UserError(mistakes.value_error(error)) from error
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    assert isinstance(config, config_class)
+    return config
+
+
+def given_overrides() -> list[str]:
+    """The overrides that this job was started with."""
+    return list(HydraConfig.get().overrides.task)
+
+
+def overridden_fields(group: str) -> list[str] | None:
+    """The options of a group that the command line sets, as `group.option=value`; None where it chooses the component."""
+    fields = []
+    for override in given_overrides():
+        key = override.split("=", 1)[0].lstrip("+")
+        if key == group:
+            return None
+        if key.startswith(f"{group}."):
+            fields.append(key.removeprefix(f"{group}.").split(".")[0])
+    return fields
+
+
+def help_wanted(arguments: list[str]) -> bool:
+    return "--help" in arguments or "-h" in arguments
+
+
+def help_text(name: str, groups: Iterable[str], arguments: list[str]) -> str:
+    """What `--help` prints: what the command does, its groups with their choices, and its config as it stands."""
+    overrides = [argument for argument in arguments if not argument.startswith("-")]
+    with _composing():
+        loader = GlobalHydra.instance().config_loader()
+        choices = {group: loader.get_group_options(group, ObjectType.CONFIG) for group in (*groups, "experiment", "debug")}
+        node = hydra.compose(name, overrides, return_hydra_config=True)
+    header = node.hydra.help.header.strip()
+    with open_dict(node):
+        del node["hydra"]
+    lines = [f"  {group}: {', '.join(sorted(options))}" for group, options in choices.items() if options]
+    config = OmegaConf.to_yaml(node)
+    return "\n".join([header, "", HELP, "", "Groups and their choices:", "", *lines, "", "The config:", "", config])
+
+
+@contextlib.contextmanager
+def _composing() -> Iterator[None]:
+    """Hydra ready to compose, whatever state a failed application left it in."""
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=config_dir()):
+        yield
+
+
+def _known_keys(name: str, overrides: list[str]) -> list[str]:
+    """Every key of the command's config under these overrides, or under none where they do not compose."""
+    with _composing():
+        try:
+            node = hydra.compose(name, overrides)
+        except (HydraException, OmegaConfBaseException):
+            node = hydra.compose(name)
+    return mistakes.keys_of(node)
+
+
+def _leave(error: UserError, trace_wanted: bool) -> None:
+    if trace_wanted:
+        traceback.print_exception(error)
+    print(f"error: {error}", file=sys.stderr)
+    raise SystemExit(EXIT_MISTAKE)

@@ -1,0 +1,99 @@
+"""Says in one line what is wrong with a command line, and what its writer probably meant."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+
+from hydra.errors import MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+KnownKeys = Callable[[list[str]], list[str]]
+
+
+def explain(error: Exception, known_keys: KnownKeys, arguments: list[str]) -> str:
+    """One line about a config that does not compose.
+
+    Args:
+        error: what Hydra or OmegaConf raised.
+        known_keys: gives every key of the config under a list of overrides.
+        arguments: the command line.
+    """
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _unknown_choice(error)
+    if isinstance(error, OverrideParseException):
+        return f"cannot read the override {error.override!r}: write key=value, and quote values with special characters"
+    text = str(error)
+    if match := re.search(r"Could not override '([^']+)'", text):
+        cause = error.__cause__
+        if isinstance(cause, OmegaConfBaseException) and "not in" not in str(cause):
+            return value_error(cause)
+        return _unknown_key(match[1], known_keys, arguments)
+    if match := re.search(r"Error merging override (\S+?)=(.*)", text):
+        if isinstance(error.__cause__, OmegaConfBaseException):
+            return value_error(error.__cause__)
+        return f"{match[1]}={match[2]} is not valid"
+    if isinstance(error.__cause__, OmegaConfBaseException):
+        return f"{value_error(error).rstrip(':')}: {value_error(error.__cause__)}"
+    return value_error(error)
+
+
+def value_error(error: BaseException) -> str:
+    """An OmegaConf error as `key: what is wrong`."""
+    first = str(error).strip().splitlines()[0]
+    key = getattr(error, "full_key", None)
+    return f"{key}: {first}" if key else first
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """`; did you mean ...?` for the closest choice, or the empty string."""
+    close = get_close_matches(word, list(choices), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def keys_of(node: DictConfig, prefix: str = "") -> list[str]:
+    """Every dotted key of a config, branches and leaves."""
+    keys = []
+    for key in node:
+        keys.append(f"{prefix}{key}")
+        child = None if OmegaConf.is_missing(node, key) else node._get_node(key)
+        if isinstance(child, DictConfig) and not child._is_none():
+            keys += keys_of(child, f"{prefix}{key}.")
+    return keys
+
+
+def unread_keys(node: DictConfig, prefix: str = "") -> list[str]:
+    """Keys inside dataclasses that are none of their fields."""
+    kind = OmegaConf.get_type(node)
+    fields = {field.name for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else None
+    unread = []
+    for key in node:
+        if fields is not None and key not in fields:
+            unread.append(f"{prefix}{key}")
+        elif isinstance(child := node._get_node(key), DictConfig) and not child._is_none() and not child._is_missing():
+            unread += unread_keys(child, f"{prefix}{key}.")
+    return unread
+
+
+def _unknown_choice(error: MissingConfigException) -> str:
+    group, _, choice = str(error.missing_cfg_file).rpartition("/")
+    options = sorted(option for option in error.options or [] if option != "schema")
+    if not group:
+        return f"no config named {choice}{nearest(choice, options)}"
+    return f"{group}={choice} is not one of its choices ({', '.join(options)}){nearest(choice, options)}"
+
+
+def _unknown_key(key: str, known_keys: KnownKeys, arguments: list[str]) -> str:
+    others = [a for a in arguments if "=" in a and not a.startswith("-") and a.split("=", 1)[0].lstrip("+~") != key]
+    known = known_keys(others)
+    parent, _, last = key.rpartition(".")
+    siblings = [k for k in known if k.rpartition(".")[0] == parent]
+    close = get_close_matches(last, [k.rpartition(".")[2] for k in siblings], n=1, cutoff=0.6)
+    if close:
+        hint = f"; did you mean {parent + '.' if parent else ''}{close[0]}?"
+    else:
+        # The right name in the wrong place comes before one that merely looks alike.
+        moved = [k for k in known if k.rpartition(".")[2] == last]
+        hint = f"; did you mean {moved[0]}?" if moved else nearest(key, known)
+    return f"unknown key {key}{hint}"

@@ -1,0 +1,28 @@
+"""Corpora: where `preprocess` finds raw text."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+from seqexp.config.base import ComponentConfig
+
+
+@dataclass
+class CorpusConfig(ComponentConfig):
+    """Base of all corpora's configs."""
+
+
+class Corpus(ABC):
+    """Raw text in UTF-8 files, one sentence a line; a field (a language) is one side of every example."""
+
+    kind: str
+    """What an example is: `parallel`."""
+
+    @abstractmethod
+    def fields(self) -> list[str]:
+        """Names of the fields, the source first."""
+
+    @abstractmethod
+    def splits(self, directory: Path) -> dict[str, dict[str, Path]]:
+        """For each split (`train`, `valid`, `test`), the file of each field. A corpus that generates its text writes it
+        below `directory`."""

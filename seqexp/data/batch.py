@@ -1,0 +1,41 @@
+"""What a model is given: batches of padded token indices."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Base of all batches. Tensors are moved together; the rest is counted on the CPU when the batch is made."""
+
+    indices: Tensor
+    """Number of each example in its split, int64 [B]."""
+    num_targets: int
+    """Target positions that count in the loss."""
+
+    @property
+    def num_sentences(self) -> int:
+        return len(self.indices)
+
+    def to(self, device: torch.device) -> Self:
+        """The same batch on a device; the copy of pinned memory does not wait."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        tensors = {name: x.to(device, non_blocking=True) for name, x in moved.items() if isinstance(x, Tensor)}
+        return replace(self, **tensors)
+
+
+@dataclass(frozen=True)
+class PairBatch(Batch):
+    """Sentence pairs. S and T are the padded widths; padding has the vocabulary's `pad` index, on either side."""
+
+    source_tokens: Tensor
+    """int64 [B, S], each row ends in `</s>`."""
+    source_lengths: Tensor
+    """Tokens that are not padding, int64 [B]."""
+    previous_tokens: Tensor | None = None
+    """The decoder's input, int64 [B, T]: `</s>` and then the target without its last token. None without targets."""
+    target_tokens: Tensor | None = None
+    """int64 [B, T], each row ends in `</s>`."""

@@ -1,0 +1,20 @@
+"""The corpus that seqexp brings along, prepared."""
+
+from pathlib import Path
+
+from seqexp.corpora.embedded import EmbeddedCorpusConfig
+from seqexp.data.prepare import PrepareConfig, prepare
+from seqexp.data.stages import Catalog
+from seqexp.tokenizers.sentencepiece import SentencePieceConfig
+from seqexp.tokenizers.whitespace import WhitespaceConfig
+
+
+def embedded_data(destination: Path, components: Catalog) -> Path:
+    """The data directory of the embedded corpus; it is made where it is not there yet."""
+    config = PrepareConfig(
+        corpus=EmbeddedCorpusConfig(),
+        tokenizer=WhitespaceConfig(),
+        subword=SentencePieceConfig(vocabulary_size=2000),
+        destination=str(destination),
+    )
+    return prepare(config, components).directory

@@ -1,0 +1,130 @@
+"""The text stages and vocabularies of a data directory: saved by catalog name, rebuilt from it."""
+
+import dataclasses
+import importlib
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from seqexp.config.build import build
+from seqexp.data.manifest import MANIFEST, Manifest, StageRecord, VocabularyRecord, file_record, verify_file
+from seqexp.data.vocabulary import Vocabulary
+from seqexp.runtime.errors import UserError
+from seqexp.tokenizers.base import Tokenizer, TokenizerConfig
+
+Catalog = Mapping[str, Mapping[str, str]]
+"""`{group: {name: "module:ConfigClass"}}`."""
+
+
+class TextStages:
+    """The stages of one field as one: text to tokens and back."""
+
+    def __init__(self, stages: Sequence[Tokenizer]) -> None:
+        self.stages = list(stages)
+
+    def encode(self, line: str) -> str:
+        """One line of text as tokens separated by single spaces."""
+        return self.encode_lines([line])[0]
+
+    def encode_lines(self, lines: list[str]) -> list[str]:
+        for stage in self.stages:
+            lines = stage.encode_lines(lines)
+        return lines
+
+    def decode(self, tokens: str) -> str:
+        """Text from tokens separated by single spaces."""
+        for stage in reversed(self.stages):
+            tokens = stage.decode(tokens)
+        return tokens
+
+
+def stage_name(config: TokenizerConfig, group: str, catalog: Catalog) -> str:
+    """The catalog name of a config, `group/name`; `module:ConfigClass` if it is not in the catalog."""
+    path = f"{type(config).__module__}:{type(config).__qualname__}"
+    for name, known in catalog.get(group, {}).items():
+        if known == path:
+            return f"{group}/{name}"
+    return path
+
+
+def stage_options(config: TokenizerConfig) -> dict[str, Any]:
+    """The options of a stage as plain JSON."""
+    options: Any = OmegaConf.to_container(OmegaConf.structured(config.portable()), enum_to_str=True)
+    return {name: value for name, value in options.items() if name != "_target_"}
+
+
+def stage_record(
+    config: TokenizerConfig, stage: Tokenizer, group: str, catalog: Catalog, directory: Path
+) -> StageRecord:
+    """What the manifest says of a stage."""
+    files = [file_record(directory, name) for name in stage.files()]
+    return StageRecord(stage_name(config, group, catalog), stage_options(config), files)
+
+
+def stage_config(record: StageRecord, catalog: Catalog, trust: Sequence[str] = ()) -> TokenizerConfig:
+    """The config of a saved stage. The class comes from the catalog, or is one that the caller names in `trust`.
+
+    Raises:
+        UserError: the stage is of neither, or its options are not those of the class.
+    """
+    group, _, name = record.component.partition("/")
+    path = catalog.get(group, {}).get(name) or (record.component if record.component in trust else None)
+    if path is None:
+        raise UserError(f"text stage {record.component} is not in the catalog; if you trust it, name it in trust=")
+    module, _, attribute = path.partition(":")
+    config_class = getattr(importlib.import_module(module), attribute)
+    if "${" in str(record.options) or "_target_" in record.options:
+        raise UserError(f"text stage {record.component}: options must be plain values")
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(config_class), record.options)
+        config = OmegaConf.to_object(merged)
+    except (OmegaConfBaseException, ValueError) as error:
+        raise UserError(f"text stage {record.component}: {str(error).splitlines()[0]}") from error
+    assert isinstance(config, TokenizerConfig)
+    return config
+
+
+def load_stages(
+    directory: Path, manifest: Manifest, field: str, catalog: Catalog, trust: Sequence[str] = ()
+) -> TextStages:
+    """The text stages of a field of a data directory (or of a copy by `copy_text_files`).
+
+    Raises:
+        UserError: a stage is not in the catalog, or a file of it is missing or differs from the manifest.
+    """
+    stages = []
+    for record in manifest.stages[field]:
+        for file in record.files:
+            verify_file(directory, file)
+        stages.append(build(stage_config(record, catalog, trust), directory=directory, language=field))
+    return TextStages(stages)
+
+
+def load_vocabulary(directory: Path, manifest: Manifest, field: str) -> Vocabulary:
+    """The vocabulary of a field.
+
+    Raises:
+        UserError: its file is missing or differs from the manifest.
+    """
+    record: VocabularyRecord = manifest.vocabularies[field]
+    verify_file(directory, record.file)
+    return Vocabulary.load(directory / record.file.name)
+
+
+def copy_text_files(directory: Path, destination: Path) -> None:
+    """Copy what turns text into indices and back, with the manifest, e.g. into a checkpoint."""
+    for record in Manifest.load(directory).text_files():
+        target = destination / record.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(directory / record.name, target)
+    shutil.copyfile(directory / MANIFEST, destination / MANIFEST)
+
+
+def plain(value: Any) -> Any:
+    """A config dataclass as plain JSON."""
+    assert dataclasses.is_dataclass(value)
+    return OmegaConf.to_container(OmegaConf.structured(value), enum_to_str=True)

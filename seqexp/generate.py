@@ -1,0 +1,153 @@
+"""`python -m seqexp.generate`: translate a split, or a file, with a trained model."""
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import MISSING
+
+from seqexp.catalog import CATALOG, component_name, schemas
+from seqexp.config.base import one_or_more, require
+from seqexp.config.build import build
+from seqexp.config.command import overridden_fields, run
+from seqexp.config.saved import to_saved
+from seqexp.data.split import Split
+from seqexp.distributed.base import Device
+from seqexp.generators.base import GeneratorConfig
+from seqexp.pretrained import TrainedModel, Translation, find_checkpoint, load_model, run_config, run_generator
+from seqexp.runs.identity import digest
+from seqexp.runtime.errors import UserError
+from seqexp.runtime.files import atomic_path, read_lines, sha256_of_file, write_json, write_text
+from seqexp.runtime.logs import show_messages
+from seqexp.scorers.base import ScorerConfig
+from seqexp.tasks.base import Task
+from seqexp.training.evaluation import score
+
+logger = logging.getLogger("seqexp.generate")
+
+
+@dataclass
+class GenerateConfig:
+    run: Any = MISSING
+    """Directory of a run or of a checkpoint; a list of them for an ensemble."""
+    checkpoint: str = "best"
+    """Of a run: best, last, or the number of an update."""
+    split: str = "test"
+    """Split to translate."""
+    input: str | None = None
+    """File of raw text to translate instead, a sentence a line."""
+    data: str | None = None
+    """Data directory; null: the one that the run was trained on."""
+    generator: GeneratorConfig = MISSING
+    """The run's own generator, with what the command line changes."""
+    scorer: dict[str, ScorerConfig] = field(default_factory=dict)
+    max_tokens: int = 4096
+    """Most tokens of a batch, padding included."""
+    device: Device = Device.auto
+    output: str | None = None
+    """Directory for the results; null: one below the run's directory."""
+
+    def __post_init__(self) -> None:
+        self.run = one_or_more("run", self.run, "directory")
+        require(self.max_tokens > 0, "max_tokens", self.max_tokens, "a count above 0")
+
+
+def main(config: GenerateConfig) -> dict[str, float]:
+    show_messages()
+    generator = run_generator(config.run[0], config.checkpoint, config.generator, overridden_fields("generator"))
+    model = load_model(
+        *config.run, checkpoint=config.checkpoint, generator=generator, device=config.device, max_tokens=config.max_tokens
+    )
+    split = load_input(config, model)
+    started = time.monotonic()
+    translations = dict(with_speed(model, split))
+    seconds = time.monotonic() - started
+    output = output_directory(config, generator)
+    best = {number: translations[number][0].text for number in range(len(split))}
+    write_text(output / "hypotheses.txt", "".join(f"{text}\n" for text in best.values()))
+    write_jsonl(output / "hypotheses.jsonl", split, translations)
+    figures: dict[str, Any] = {
+        "status": "finished",
+        "sentences": len(split),
+        "seconds": round(seconds, 2),
+        "sentences_per_second": round(len(split) / seconds, 1),
+        "hypotheses": str(output / "hypotheses.txt"),
+    }
+    scores = {}
+    if split.has_references:
+        write_text(output / "references.txt", "".join(f"{split.references(n)[0]}\n" for n in range(len(split))))
+        scores = score(best, split.references, config.scorer)
+        figures["references"] = str(output / "references.txt")
+        figures["scores"] = {name: {"score": s.value, "signature": s.signature} for name, s in scores.items()}
+    for each in scores.values():
+        print(each.text)
+    write_json(output / "result.json", figures)
+    print(f"result: {output / 'result.json'}")
+    return {name: each.value for name, each in scores.items()}
+
+
+def load_input(config: GenerateConfig, model: TrainedModel) -> Split:
+    """The split, or the file, that is to be translated.
+
+    Raises:
+        UserError: it is not there, or its vocabularies are not those of the model.
+    """
+    if config.input is not None:
+        return model.task.encode(read_lines(Path(config.input), "input"))
+    checkpoint = find_checkpoint(config.run[0], config.checkpoint)
+    if (checkpoint.path.parent.parent / "config.json").exists():
+        task_config = run_config(checkpoint.path.parent.parent).task
+    else:
+        task_config = model.task.config
+    task_config.data = config.data or task_config.data
+    task: Task = build(task_config, components=CATALOG)
+    if task.text_identity != model.task.text_identity:
+        raise UserError(f"data={task.directory}: its vocabularies or text stages differ from those of the model")
+    return task.load_split(config.split, model.models[0])
+
+
+def with_speed(model: TrainedModel, split: Split) -> Iterator[tuple[int, list[Translation]]]:
+    """The translations of a split, with a message every ten seconds about how far it is."""
+    started = shown = time.monotonic()
+    for done, item in enumerate(model.generate(split), start=1):
+        yield item
+        if time.monotonic() - shown > 10:
+            shown = time.monotonic()
+            logger.info("%d of %d sentences, %.1f per second", done, len(split), done / (shown - started))
+
+
+def output_directory(config: GenerateConfig, generator: GeneratorConfig) -> Path:
+    """`<run>/generate/<split>-<key>`, the key made from what the output depends on."""
+    if config.output is not None:
+        return Path(config.output)
+    weights = [find_checkpoint(path, config.checkpoint) for path in config.run]
+    content = {
+        "generator": to_saved(generator, component_name),
+        "weights": [checkpoint.info["files"]["model.safetensors"]["sha256"] for checkpoint in weights],
+        "input": None if config.input is None else sha256_of_file(Path(config.input)),
+        "data": config.data,
+    }
+    name = config.split if config.input is None else Path(config.input).name
+    return Path(config.run[0]) / "generate" / f"{name}-{digest(content)[:12]}"
+
+
+def write_jsonl(path: Path, split: Split, translations: dict[int, list[Translation]]) -> None:
+    """One object a sentence, in the order of the input, with all its hypotheses."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        for number in range(len(split)):
+            hypotheses = [
+                {"text": t.text, "score": t.score, "tokens": t.tokens, "token_scores": t.token_scores}
+                for t in translations[number]
+            ]
+            line = {"id": number, "source": split.source_text(number), "hypotheses": hypotheses}
+            if split.has_references:
+                line["references"] = split.references(number)
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    run("generate", GenerateConfig, main, schemas("generator", "scorer"))

@@ -1,0 +1,128 @@
+"""What the left-to-right searches have in common: limits of length, forbidden words, normalised scores.
+
+Shapes: B sentences, R rows = B x beams, T tokens so far, V vocabulary.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from torch import Tensor
+
+from seqexp.config.base import require
+from seqexp.data.batch import PairBatch
+from seqexp.generators.base import Generator, GeneratorConfig
+from seqexp.models.base import Seq2SeqModel
+
+
+class LengthFrom(StrEnum):
+    """Which source length limits the length of a hypothesis."""
+
+    sentence = "sentence"
+    """The sentence's own: hypotheses do not depend on the batch."""
+    batch = "batch"
+    """The longest of the batch, as in fairseq."""
+
+
+@dataclass
+class SearchConfig(GeneratorConfig):
+    """Options of searches that go from left to right."""
+
+    max_length_a: float = 1.2
+    """A hypothesis has at most a * x + b tokens before `</s>`, where x counts the source's tokens with `</s>`."""
+    max_length_b: int = 10
+    """See `max_length_a`. The model's `max_target_positions` is a limit too."""
+    max_length_from: LengthFrom = LengthFrom.sentence
+    """Whose length x is."""
+    min_length: int = 1
+    """Fewest tokens before `</s>`; goes before the limits of `max_length_a` and `max_length_b`."""
+    temperature: float = 1.0
+    """Divides the model's scores: above 1 flattens the distribution, below 1 sharpens it."""
+    unk_penalty: float = 0.0
+    """Subtracted from the log-probability of an unknown word; below 0 it is a reward."""
+    no_repeat_ngram_size: int = 0
+    """No hypothesis contains the same n-gram of this size twice; 0 is no restriction."""
+    normalize_scores: bool = True
+    """Rank finished hypotheses by log-probability divided by length ** `length_penalty`."""
+    length_penalty: float = 1.0
+    """Above 1 favours long hypotheses, below 1 short ones. Length counts `</s>`."""
+
+    def __post_init__(self) -> None:
+        require(self.temperature > 0, "temperature", self.temperature, "it must be positive")
+        for name in ("max_length_a", "max_length_b", "min_length", "no_repeat_ngram_size"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "it must not be negative")
+
+
+class Search(Generator):
+    """Base of the searches.
+
+    Models are used in the mode that they are in: put them in evaluation mode, or their dropout takes part.
+
+    Args:
+        config: options.
+        eos: index of `</s>`, which ends every hypothesis.
+        pad: index of padding, never generated.
+        unk: index of the unknown word.
+        start: the decoder's first input; None is `eos`.
+    """
+
+    def __init__(self, config: SearchConfig, *, eos: int, pad: int, unk: int, start: int | None = None) -> None:
+        self._options = config
+        self.eos = eos
+        self.pad = pad
+        self.unk = unk
+        self.start = eos if start is None else start
+
+    def max_lengths(self, models: Sequence[Seq2SeqModel], batch: PairBatch) -> list[int]:
+        """For each sentence, the most tokens before `</s>`."""
+        options = self._options
+        most = min(model.max_target_positions for model in models) - 1
+        lengths = batch.source_lengths.tolist()
+        if options.max_length_from == LengthFrom.batch:
+            lengths = [batch.source_tokens.shape[1]] * len(lengths)
+        limits = (min(int(options.max_length_a * length + options.max_length_b), most) for length in lengths)
+        return [max(limit, min(options.min_length, most)) for limit in limits]
+
+    def restrict(self, log_probs: Tensor, step: int, previous: Tensor) -> None:
+        """Change log-probabilities [R, V] of a step, in place, as the options say.
+
+        Args:
+            log_probs: of what follows `step` tokens.
+            step: from 0.
+            previous: those tokens, int64 [R, step].
+        """
+        log_probs[:, self.pad] = float("-inf")
+        if self._options.unk_penalty != 0:
+            log_probs[:, self.unk] -= self._options.unk_penalty
+        if step < self._options.min_length:
+            log_probs[:, self.eos] = float("-inf")
+        if self._options.no_repeat_ngram_size > 0:
+            # Padding, which is impossible already, stands for "nothing to forbid".
+            forbidden = repeated_ngrams(previous, self._options.no_repeat_ngram_size, self.pad)
+            log_probs.scatter_(1, forbidden, float("-inf"))
+
+    def score(self, log_probs: Tensor, lengths: Tensor) -> Tensor:
+        """What hypotheses with these log-probabilities and lengths (`</s>` included) are ranked by."""
+        if not self._options.normalize_scores:
+            return log_probs
+        return log_probs / lengths.to(log_probs.dtype) ** self._options.length_penalty
+
+
+def repeated_ngrams(previous: Tensor, size: int, filler: int) -> Tensor:
+    """The words that would complete an n-gram that is there already.
+
+    Args:
+        previous: int64 [R, T].
+        size: n.
+        filler: stands where an n-gram of `previous` does not begin like its end.
+
+    Returns:
+        int64 [R, number of n-grams in `previous`].
+    """
+    num_rows, length = previous.shape
+    if length < size:
+        return previous.new_empty(num_rows, 0)
+    ngrams = previous.unfold(1, size, 1)
+    end = previous[:, length - size + 1 :]
+    matches = (ngrams[:, :, :-1] == end[:, None, :]).all(dim=2)
+    return ngrams[:, :, -1].where(matches, filler)

@@ -1,0 +1,43 @@
+"""Polynomial decay to a final rate."""
+
+from dataclasses import dataclass
+
+from seqexp.config.base import require
+from seqexp.lr_schedulers.base import LRScheduler, LRSchedulerConfig, horizon, warmup
+
+
+@dataclass
+class PolynomialDecayConfig(LRSchedulerConfig):
+    """(lr - end_lr) * (1 - progress) ** power + end_lr after the warm-up; `power` 1 is linear."""
+
+    _target_: str = "seqexp.lr_schedulers.polynomial_decay.PolynomialDecay"
+    end_lr: float = 0.0
+    power: float = 1.0
+    total_updates: int | None = None
+    """Update at which `end_lr` is reached; null means the run's end."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.end_lr >= 0, "lr_scheduler.end_lr", self.end_lr, "a number not below 0")
+        require(self.power > 0, "lr_scheduler.power", self.power, "a number above 0")
+        require(
+            self.total_updates is None or self.total_updates > self.warmup_updates,
+            "lr_scheduler.total_updates",
+            self.total_updates,
+            f"more than the {self.warmup_updates} updates of the warm-up, or null for the whole run",
+        )
+
+
+class PolynomialDecay(LRScheduler):
+    def __init__(self, config: PolynomialDecayConfig, *, lr: float, max_updates: int | None) -> None:
+        self.config, self.lr = config, lr
+        self.total = horizon("total_updates", config.total_updates, max_updates)
+
+    def lr_at(self, update: int) -> float:
+        num_warmup = self.config.warmup_updates
+        if update < num_warmup:
+            return warmup(update, num_warmup, 0.0, self.lr)
+        if update >= self.total:
+            return self.config.end_lr
+        left = 1 - (update - num_warmup) / (self.total - num_warmup)
+        return (self.lr - self.config.end_lr) * left**self.config.power + self.config.end_lr

@@ -1,0 +1,77 @@
+"""Models map the inputs of a batch to scores of target tokens."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from seqexp.config.base import ComponentConfig
+from seqexp.data.batch import Batch, PairBatch
+from seqexp.modules.state import DecoderState
+
+
+@dataclass
+class ModelConfig(ComponentConfig):
+    """Base of all models' configs."""
+
+
+@dataclass(frozen=True)
+class ModelOutput:
+    """What a forward pass gives the criterion."""
+
+    logits: Tensor
+    """Unnormalised scores [B, T, V]."""
+
+
+class Model(nn.Module, ABC):
+    """Base of all models. They compute no loss and read no config but their own."""
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> ModelOutput:
+        """Scores of every target position, with the true previous tokens as input."""
+
+
+@dataclass
+class Encoded:
+    """The encoder's view of the source: one row a sentence."""
+
+    states: Tensor
+    """[B, S, D]"""
+    padding_mask: Tensor | None
+    """True at padding, bool [B, S]; None where the batch has none."""
+
+    def select(self, rows: Tensor) -> "Encoded":
+        """The rows numbered in `rows` (int64), in that order, repeats allowed."""
+        mask = None if self.padding_mask is None else self.padding_mask.index_select(0, rows)
+        return Encoded(self.states.index_select(0, rows), mask)
+
+
+class Seq2SeqModel(Model):
+    """An encoder and a decoder that can run one token at a time.
+
+    `decode` works on R rows, a multiple k of the B encoded sentences (k hypotheses each, rows of one sentence adjacent):
+    the encoded states are kept once per sentence.
+    """
+
+    max_source_positions: int
+    max_target_positions: int
+
+    @abstractmethod
+    def encode(self, source_tokens: Tensor, source_lengths: Tensor) -> Encoded:
+        """Read the source, int64 [B, S]."""
+
+    @abstractmethod
+    def initial_state(self, encoded: Encoded) -> DecoderState:
+        """The state before the first target token, for any number of rows a sentence; `reorder` may change it."""
+
+    @abstractmethod
+    def decode(self, tokens: Tensor, encoded: Encoded, state: DecoderState | None = None) -> ModelOutput:
+        """Scores of what follows each of `tokens`, int64 [R, T].
+
+        Without a state the whole target is given. With one, `tokens` are those that follow what the state has seen (in
+        generation one, T = 1), and the state is advanced.
+        """
+
+    def forward(self, batch: Batch) -> ModelOutput:
+        assert isinstance(batch, PairBatch) and batch.previous_tokens is not None
+        return self.decode(batch.previous_tokens, self.encode(batch.source_tokens, batch.source_lengths))

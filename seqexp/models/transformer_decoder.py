@@ -1,0 +1,192 @@
+"""The decoder of a transformer.
+
+Shapes: B sentences, R rows = B x beams, S source length, T target length, D width, V target vocabulary.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from seqexp.config.base import require
+from seqexp.models.base import Encoded
+from seqexp.models.transformer_stack import InputEmbedding, StackConfig, StackOptions, layer_options
+from seqexp.modules.layers import DecoderLayer, LayerStack, LayerState
+from seqexp.modules.state import DecoderState, GrowingCache
+
+
+@dataclass
+class DecoderConfig(StackConfig):
+    """The decoder."""
+
+    input_size: int | None = None
+    """Width of the target's token embeddings; null is `hidden_size`."""
+    output_size: int | None = None
+    """Width of the last states, before the output projection; null is `hidden_size`."""
+    final_norm: bool = True
+    """With `normalize_before`, a LayerNorm after the last layer."""
+    cross_attention: bool = True
+    """Each layer has a block that attends to the source."""
+    cross_self_attention: bool = False
+    """Self-attention attends to the source's states as well as to the target (usually with `cross_attention` off)."""
+    scale_attention: bool = False
+    """A LayerNorm on the output of self-attention. This and the next three: NormFormer (arXiv 2110.09456)."""
+    scale_heads: bool = False
+    """A learned factor for each head of self-attention."""
+    scale_ffn: bool = False
+    """A LayerNorm inside the feed-forward networks, before their second linear."""
+    scale_residuals: bool = False
+    """Learned factors on the residual of the feed-forward networks."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("input_size", "output_size"):
+            value = getattr(self, name)
+            require(value is None or value > 0, name, value, "it must be positive, or null for hidden_size")
+
+    @property
+    def embedding_size(self) -> int:
+        return self.hidden_size if self.input_size is None else self.input_size
+
+    @property
+    def projected_size(self) -> int:
+        return self.hidden_size if self.output_size is None else self.output_size
+
+
+class TransformerState(DecoderState):
+    """Keys and values of every layer."""
+
+    def __init__(self, layers: list[LayerState]) -> None:
+        self.layers = layers
+        self.length = 0
+        """Target tokens seen."""
+
+    def reorder(self, rows: Tensor, sentences: Tensor | None = None) -> None:
+        for layer in self.layers:
+            layer.reorder(rows, sentences)
+
+
+class TransformerDecoder(nn.Module):
+    """Embeddings, layers and output projection.
+
+    Args:
+        config: the decoder's.
+        options: those of the whole model.
+        embedding: the target's token embeddings.
+        max_positions: longest target.
+        source_size: width of the encoder's states.
+        output_projection: from the last states to V scores.
+    """
+
+    def __init__(
+        self,
+        config: DecoderConfig,
+        options: StackOptions,
+        embedding: nn.Embedding,
+        max_positions: int,
+        *,
+        source_size: int,
+        output_projection: nn.Linear,
+    ) -> None:
+        super().__init__()
+        self.padding_index = options.padding_index
+        self.cross_self_attention = config.cross_self_attention
+        self.embedding = InputEmbedding(config, options, embedding, max_positions, "max_target_positions")
+        layer_config = layer_options(
+            config,
+            options,
+            scale_attention=config.scale_attention,
+            scale_heads=config.scale_heads,
+            scale_ffn=config.scale_ffn,
+            scale_residuals=config.scale_residuals,
+        )
+        attended_size = source_size if config.cross_attention else None
+        layers = (DecoderLayer(layer_config, attended_size) for _ in range(config.num_layers))
+        self.layers = LayerStack(layers, config.layerdrop)
+        self.norm = nn.LayerNorm(config.hidden_size) if config.normalize_before and config.final_norm else None
+        self.projection: nn.Linear | None = None
+        if config.projected_size != config.hidden_size:
+            self.projection = nn.Linear(config.hidden_size, config.projected_size, bias=False)
+            nn.init.xavier_uniform_(self.projection.weight)
+        self.output_projection = output_projection
+
+    def initial_state(self, encoded: Encoded) -> TransformerState:
+        """The state before the first token, with the source's keys and values."""
+        layers = (self._layer(number) for number in range(len(self.layers)))
+        return TransformerState(
+            [LayerState(GrowingCache(), layer.source_keys_values(encoded.states)) for layer in layers]
+        )
+
+    def forward(self, tokens: Tensor, encoded: Encoded, state: TransformerState | None = None) -> Tensor:
+        """Scores [R, T, V] of what follows each token, as `Seq2SeqModel.decode`.
+
+        Tokens may be padded on either side when there is no state, and not when there is one.
+        """
+        past = 0 if state is None else state.length
+        padding = self._left_padding(tokens) if state is None else None
+        x = self.embedding(tokens, padding, past)
+        mask, causal = self._self_attention_mask(tokens, encoded, past, padding)
+        source_mask = None if encoded.padding_mask is None else ~encoded.padding_mask[:, None, None, :]
+        # With a state, the memory's keys and values are in the cache after the first call.
+        memory = _repeat(encoded.states, len(tokens)) if self.cross_self_attention and past == 0 else None
+        for number in self.layers.kept():
+            layer, remembered = self._layer(number), None if state is None else state.layers[number]
+            x = layer(
+                x,
+                remembered.source if remembered else layer.source_keys_values(encoded.states),
+                mask=mask,
+                causal=causal,
+                source_mask=source_mask,
+                memory=memory,
+                cache=remembered.own if remembered else None,
+            )
+        if state is not None:
+            state.length += tokens.shape[1]
+        return self._scores(x)
+
+    def _layer(self, number: int) -> DecoderLayer:
+        layer = self.layers[number]
+        assert isinstance(layer, DecoderLayer)
+        return layer
+
+    def _scores(self, x: Tensor) -> Tensor:
+        if self.norm is not None:
+            x = self.norm(x)
+        if self.projection is not None:
+            x = self.projection(x)
+        scores: Tensor = self.output_projection(x)
+        return scores
+
+    def _left_padding(self, tokens: Tensor) -> Tensor | None:
+        """True at padding, [B, T], if some comes before tokens; what comes after them is hidden by causality."""
+        starts_with_padding = tokens[:, 0].eq(self.padding_index)
+        return tokens.eq(self.padding_index) if bool(starts_with_padding.any()) else None
+
+    def _self_attention_mask(
+        self, tokens: Tensor, encoded: Encoded, past: int, padding: Tensor | None
+    ) -> tuple[Tensor | None, bool]:
+        """The mask of self-attention, or None and whether the causal kernel does."""
+        num_new = tokens.shape[1]
+        if not self.cross_self_attention and padding is None and (past == 0 or num_new == 1):
+            return None, num_new > 1
+        mask = torch.ones(num_new, past + num_new, dtype=torch.bool, device=tokens.device).tril(past)[None, None]
+        if padding is not None:
+            # A padding query would have no key at all; it may see itself.
+            itself = torch.eye(num_new, dtype=torch.bool, device=tokens.device)
+            mask = mask & ~padding[:, None, None, :] | itself
+        if self.cross_self_attention:
+            mask = torch.cat([_source_part(encoded, len(tokens), num_new), mask.expand(len(tokens), -1, -1, -1)], dim=3)
+        return mask, False
+
+
+def _repeat(x: Tensor, num_rows: int) -> Tensor:
+    """[B, ...] to [R, ...], each sentence's row for all of its beams."""
+    return x if len(x) == num_rows else x.repeat_interleave(num_rows // len(x), dim=0)
+
+
+def _source_part(encoded: Encoded, num_rows: int, num_queries: int) -> Tensor:
+    """Which source states the queries may attend to, [R, 1, T, S]."""
+    if encoded.padding_mask is None:
+        size = encoded.states.shape[1]
+        return torch.ones(num_rows, 1, num_queries, size, dtype=torch.bool, device=encoded.states.device)
+    return _repeat(~encoded.padding_mask, num_rows)[:, None, None, :].expand(-1, -1, num_queries, -1)

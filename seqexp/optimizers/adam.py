@@ -1,0 +1,32 @@
+"""Adam (Kingma and Ba, 2015), torch's implementation."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from seqexp.config.base import require
+from seqexp.optimizers.base import OptimizerConfig
+
+
+@dataclass
+class AdamConfig(OptimizerConfig):
+    """Adam; weight decay is added to the gradient (L2). `adamw` decouples it, as fairseq's `adam` does."""
+
+    fields_as_arguments: ClassVar[bool] = True
+
+    _target_: str = "torch.optim.Adam"
+    lr: float = 2e-3
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
+    """Decay of the running mean of the gradient and of its square."""
+    eps: float = 1e-8
+    fused: bool = True
+    """One kernel for all parameters: the fastest on CPU and GPU."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),
+            "optimizer.betas",
+            self.betas,
+            "two numbers from 0 to below 1",
+        )
+        require(self.eps > 0, "optimizer.eps", self.eps, "a number above 0")

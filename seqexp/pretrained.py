@@ -1,0 +1,186 @@
+"""Trained models for use from Python: text in, text out.
+
+    from seqexp.pretrained import load_model
+    model = load_model("outputs/default/0123456789ab")
+    model.translate(["A dog runs."])
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seqexp.catalog import CATALOG, config_class
+from seqexp.checkpoint.store import Checkpoint, CheckpointStore, open_checkpoint
+from seqexp.config.build import build
+from seqexp.config.saved import from_saved
+from seqexp.data.batching import BatchLimits
+from seqexp.distributed.base import Device
+from seqexp.generators.base import Generator, GeneratorConfig
+from seqexp.generators.batches import generate_batches
+from seqexp.models.base import ModelConfig, Seq2SeqModel
+from seqexp.runs.directory import open_run
+from seqexp.runtime.errors import UserError
+from seqexp.tasks.base import Task, TaskConfig
+from seqexp.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Translation:
+    """One hypothesis as text."""
+
+    text: str
+    score: float
+    """What hypotheses are ranked by, in nats; normalised as the generator says."""
+    tokens: list[str]
+    """As the model wrote it, before the text stages were undone; ends in `</s>`."""
+    token_scores: list[float]
+    """Log-probability of each token, in nats."""
+
+
+@dataclass
+class TrainedModel:
+    """One model, or several that vote, with the text stages and the generator that they were trained with."""
+
+    task: Task
+    models: Sequence[Seq2SeqModel]
+    generator: Generator
+    device: torch.device
+    limits: BatchLimits
+
+    def translate(self, sentences: Sequence[str]) -> list[str]:
+        """The best translation of each sentence."""
+        return [translations[0].text for translations in self.nbest(sentences)]
+
+    def nbest(self, sentences: Sequence[str]) -> list[list[Translation]]:
+        """The translations of each sentence, best first, as many as the generator's `nbest` says."""
+        split = self.task.encode(sentences)
+        found = dict(self.generate(split))
+        return [found[number] for number in range(len(sentences))]
+
+    def generate(self, split: Any) -> Iterator[tuple[int, list[Translation]]]:
+        """Translate a split; yields numbers of examples with their translations, short sentences first."""
+        for number, hypotheses in generate_batches(self.generator, self.models, split, self.limits, self.device):
+            yield (
+                number,
+                [
+                    Translation(
+                        text=self.task.decode(hypothesis.tokens),
+                        score=hypothesis.score,
+                        tokens=self.task.symbols(hypothesis.tokens),
+                        token_scores=hypothesis.positional_scores.tolist(),
+                    )
+                    for hypothesis in hypotheses
+                ],
+            )
+
+
+def load_model(
+    *paths: str | Path,
+    checkpoint: str = "best",
+    generator: GeneratorConfig | None = None,
+    device: Device = Device.auto,
+    max_tokens: int = 4096,
+) -> TrainedModel:
+    """Load what one run has learnt, or several as an ensemble.
+
+    Args:
+        paths: directories of runs or of single checkpoints.
+        checkpoint: `best`, `last` or the number of an update, of a run.
+        generator: how to search; None as in training.
+        device: where to compute.
+        max_tokens: most source tokens of a batch, padding included.
+
+    Raises:
+        UserError: a path holds no model, or the models have different vocabularies.
+    """
+    checkpoints = [find_checkpoint(path, checkpoint) for path in paths]
+    first = checkpoints[0]
+    task = load_task(first)
+    for other in checkpoints[1:]:
+        if load_task(other).text_identity != task.text_identity:
+            raise UserError(f"{other.path}: its vocabularies or text stages differ from those of {first.path}")
+    resolved = device.resolve()
+    models = [_load_weights(each, load_task(each), resolved) for each in checkpoints]
+    generator = generator or saved_generator(first)
+    limits = BatchLimits(max_tokens=max_tokens, max_sentences=None)
+    return TrainedModel(task, models, task.build_generator(generator), resolved, limits)
+
+
+def find_checkpoint(path: str | Path, which: str) -> Checkpoint:
+    """The checkpoint `which` of a run, or the one at `path` itself.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = Path(path)
+    if (path / "checkpoint.json").exists():
+        return open_checkpoint(path)
+    run = open_run(path)
+    config = run_config(path)
+    store = CheckpointStore(run.checkpoints, metric=config.checkpoint.metric, maximize=maximize(config))
+    found = {"best": store.best, "last": store.last}.get(which, lambda: _numbered(store, which))()
+    if found is None:
+        raise UserError(f"run={path} has no checkpoint yet")
+    return found
+
+
+def run_config(path: str | Path) -> TrainConfig:
+    """The config that a run was started with."""
+    run = open_run(path)
+    return from_saved(run.read_config(), TrainConfig, config_class, str(run.config))
+
+
+def maximize(config: TrainConfig) -> bool:
+    """Whether a greater value of the checkpoint metric is better."""
+    scorer = config.scorer.get(config.checkpoint.metric)
+    return scorer is not None and scorer.higher_is_better
+
+
+def saved_generator(checkpoint: Checkpoint) -> GeneratorConfig:
+    """The generator that scored the checkpoint in validation."""
+    return from_saved(checkpoint.config()["generator"], GeneratorConfig, config_class, str(checkpoint.path))
+
+
+def run_generator(
+    run: str, checkpoint: str, composed: GeneratorConfig, overridden: Sequence[str] | None
+) -> GeneratorConfig:
+    """The generator that a run was validated with, changed by what a command line says.
+
+    Args:
+        composed: the command's own generator config.
+        overridden: the options that the command line sets; None where it chooses the generator itself.
+    """
+    if overridden is None:
+        return composed
+    generator = saved_generator(find_checkpoint(run, checkpoint))
+    for name in overridden:
+        if not hasattr(generator, name):
+            raise UserError(f"generator.{name}: the run's generator, {type(generator).__name__}, has no such option")
+        setattr(generator, name, getattr(composed, name))
+    return generator
+
+
+def load_task(checkpoint: Checkpoint) -> Task:
+    """The task with the vocabularies and text stages that lie in the checkpoint; it has no splits."""
+    config = from_saved(checkpoint.config()["task"], TaskConfig, config_class, str(checkpoint.path))
+    task: Task = build(config, directory=checkpoint.path / "task", components=CATALOG)
+    return task
+
+
+def _load_weights(checkpoint: Checkpoint, task: Task, device: torch.device) -> Seq2SeqModel:
+    checkpoint.verify()
+    config = from_saved(checkpoint.config()["model"], ModelConfig, config_class, str(checkpoint.path))
+    model = task.build_model(config)
+    model.load_state_dict(checkpoint.weights())
+    assert isinstance(model, Seq2SeqModel)
+    return model.to(device).eval()
+
+
+def _numbered(store: CheckpointStore, which: str) -> Checkpoint:
+    by_update = {str(checkpoint.update): checkpoint for checkpoint in store.all()}
+    if which not in by_update:
+        raise UserError(f"checkpoint={which} is not there; give one of {', '.join(['best', 'last', *by_update])}")
+    return by_update[which]

@@ -1,0 +1,80 @@
+"""A run's directory: `<root>/<name>/<key>`, and the files at its top."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from seqexp.runtime.errors import UserError
+from seqexp.runtime.files import write_json, write_text
+
+
+class RunDirectory:
+    """Paths and small files of one run. Others write below it (`generate/...`), never over it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal.jsonl"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.txt"
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.json"
+
+    def describe(self, config: dict[str, Any], overrides: list[str], provenance: dict[str, Any]) -> None:
+        """Write what this run is; on resuming, the same again."""
+        write_json(self.config, config)
+        write_text(self.path / "overrides.txt", "".join(f"{override}\n" for override in overrides))
+        if not (self.path / "provenance.json").exists():
+            write_json(self.path / "provenance.json", provenance)
+
+    def read_config(self) -> dict[str, Any]:
+        """The saved config.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        try:
+            config: dict[str, Any] = json.loads(self.config.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(f"{self.config}: damaged: {error}") from None
+        return config
+
+    def result(self) -> dict[str, Any] | None:
+        """What the run came to, None while it is unfinished."""
+        path = self.path / "result.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+    def finish(self, result: dict[str, Any]) -> Path:
+        path = self.path / "result.json"
+        write_json(path, result)
+        return path
+
+
+def fresh_sibling(path: Path) -> Path:
+    """`<key>-2`, `<key>-3`, ...: the first that does not exist yet."""
+    number = 2
+    while (sibling := path.with_name(f"{path.name}-{number}")).exists():
+        number += 1
+    return sibling
+
+
+def open_run(path: str | Path) -> RunDirectory:
+    """An existing run.
+
+    Raises:
+        UserError: the directory is not that of a run.
+    """
+    run = RunDirectory(Path(path))
+    if not run.config.exists():
+        raise UserError(f"run={path} is not the directory of a run: it holds no config.json")
+    return run

@@ -1,0 +1,59 @@
+"""The journal: every figure of a run, in the order in which it arose, one JSON object a line."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+class Journal:
+    """Appends to `journal.jsonl`. Each line carries the attempt and the update; a later attempt supersedes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.attempt = 1 + max((line.get("attempt", 0) for line in read_journal(path)), default=0)
+        _end_last_line(path)
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, kind: str, update: int, **values: Any) -> None:
+        """Append one line and hand it to the operating system, so that a killed process loses nothing."""
+        line = {"kind": kind, "attempt": self.attempt, "update": update, "time": round(time.time(), 3), **values}
+        self._file.write(json.dumps(_finite(line), ensure_ascii=False, allow_nan=False) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+
+def read_journal(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a journal; a last line torn by a crash is ignored, a file that does not exist is empty."""
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError:
+                continue
+
+
+def _end_last_line(path: Path) -> None:
+    """Cut off a last line that a crash left without its end, so that the next one starts a line of its own."""
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no nan and no infinity: write them as strings."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,59 @@
+"""`python -m seqexp.score`: compare a file of hypotheses with reference translations."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import MISSING
+
+from seqexp.catalog import schemas
+from seqexp.config.base import one_or_more
+from seqexp.config.build import build
+from seqexp.config.command import run
+from seqexp.runtime.errors import UserError
+from seqexp.runtime.files import read_lines, write_json
+from seqexp.scorers.base import Scorer, ScorerConfig
+
+
+@dataclass
+class ScoreConfig:
+    hypotheses: str = MISSING
+    """File of translations, one a line, as plain text."""
+    references: Any = MISSING
+    """File of reference translations, line by line; a list of files for several references of each sentence."""
+    scorer: dict[str, ScorerConfig] = field(default_factory=dict)
+    output: str | None = None
+    """Directory for `result.json`; null: `score-<name of the hypotheses>`, beside them."""
+
+    def __post_init__(self) -> None:
+        self.references = one_or_more("references", self.references, "file")
+
+
+def main(config: ScoreConfig) -> dict[str, float]:
+    hypotheses = read_lines(Path(config.hypotheses), "hypotheses")
+    references = [read_lines(Path(path), "references") for path in config.references]
+    for path, lines in zip(config.references, references, strict=True):
+        if len(lines) != len(hypotheses):
+            raise UserError(
+                f"references={path} has {len(lines)} lines and hypotheses={config.hypotheses} has {len(hypotheses)}: "
+                "they must have one line for each sentence"
+            )
+    if not hypotheses:
+        raise UserError(f"hypotheses={config.hypotheses} is empty")
+    scores = {}
+    for name, scorer_config in config.scorer.items():
+        scorer: Scorer = build(scorer_config)
+        for number, hypothesis in enumerate(hypotheses):
+            scorer.add(hypothesis, [lines[number] for lines in references])
+        scores[name] = scorer.result()
+        print(scores[name].text)
+    hypotheses_path = Path(config.hypotheses)
+    output = Path(config.output or hypotheses_path.with_name(f"score-{hypotheses_path.name}")) / "result.json"
+    result = {name: {"score": score.value, "signature": score.signature} for name, score in scores.items()}
+    write_json(output, {"hypotheses": config.hypotheses, "references": config.references, "scores": result})
+    print(f"result: {output}")
+    return {name: score.value for name, score in scores.items()}
+
+
+if __name__ == "__main__":
+    run("score", ScoreConfig, main, schemas("scorer"))

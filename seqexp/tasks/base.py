@@ -1,0 +1,72 @@
+"""Tasks: what an example is, where it comes from, and how text becomes indices and text again."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from seqexp.config.base import ComponentConfig
+from seqexp.criterions.base import Criterion, CriterionConfig
+from seqexp.data.split import Split
+from seqexp.generators.base import Generator, GeneratorConfig
+from seqexp.models.base import Model, ModelConfig
+
+
+@dataclass
+class TaskConfig(ComponentConfig):
+    """Base of all tasks' configs."""
+
+    data: str | None = None
+    """Data directory made by `preprocess`; null for the corpus that seqexp brings along."""
+
+
+class Task(ABC):
+    """Knows the data and its vocabularies; does not step, optimise or average."""
+
+    config: TaskConfig
+    directory: Path
+    """Where the vocabularies and text stages lie: a data directory, or the copy in a checkpoint."""
+    identity: str
+    """Hash of the data."""
+    text_identity: str
+    """Hash of vocabularies and text stages: models of the same one read and write the same tokens."""
+
+    @abstractmethod
+    def files(self) -> dict[str, Path]:
+        """What a checkpoint must hold for text to go in and come out: path below its folder -> file."""
+
+    @abstractmethod
+    def splits(self) -> list[str]:
+        """Names of the splits that there are."""
+
+    @abstractmethod
+    def load_split(self, name: str, model: Model, *, for_training: bool = False) -> Split:
+        """Examples as `model` takes them; those that are too long for it are treated as the config says.
+
+        Raises:
+            UserError: there is no such split, or a file of it is damaged.
+        """
+
+    @abstractmethod
+    def encode(self, lines: Sequence[str]) -> Split:
+        """Raw input text as a split without targets."""
+
+    @abstractmethod
+    def decode(self, tokens: Tensor) -> str:
+        """Plain text of output indices, int64 [length], of one example."""
+
+    @abstractmethod
+    def symbols(self, tokens: Tensor) -> list[str]:
+        """The vocabulary's symbols of output indices."""
+
+    @abstractmethod
+    def build_model(self, config: ModelConfig) -> Model:
+        """A model of the right input and output sizes, freshly initialised."""
+
+    @abstractmethod
+    def build_criterion(self, config: CriterionConfig) -> Criterion: ...
+
+    @abstractmethod
+    def build_generator(self, config: GeneratorConfig) -> Generator: ...

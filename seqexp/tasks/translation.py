@@ -1,0 +1,191 @@
+"""Translation: one sentence in, one sentence out."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqexp.config.build import build
+from seqexp.criterions.base import Criterion, CriterionConfig
+from seqexp.data.batch import PairBatch
+from seqexp.data.batching import BatchLimits, EpochPlan, Integers, Order
+from seqexp.data.collate import PairCollater
+from seqexp.data.embedded import embedded_data
+from seqexp.data.manifest import Manifest, hash_of
+from seqexp.data.pairs import LongExamples, PairSplit
+from seqexp.data.split import Split
+from seqexp.data.stages import Catalog, load_stages, load_vocabulary
+from seqexp.generators.base import Generator, GeneratorConfig
+from seqexp.models.base import Model, ModelConfig, Seq2SeqModel
+from seqexp.runtime.errors import UserError
+from seqexp.tasks.base import Task, TaskConfig
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class TranslationConfig(TaskConfig):
+    """Sentence pairs of a parallel corpus. Without `data`, English to German from a grammar that seqexp brings along."""
+
+    _target_: str = "seqexp.tasks.translation.TranslationTask"
+    source_lang: str | None = None
+    """Language to translate from; null: the source that the data was prepared with."""
+    target_lang: str | None = None
+    """Language to translate into; null: the target that the data was prepared with."""
+    too_long: LongExamples = LongExamples.drop
+    """What becomes of training pairs longer than the model's positions. Of other splits nothing is dropped: they are cut."""
+    embedded_data: str = "data-bin/embedded"
+    """Where the embedded corpus is put when there is no `data`."""
+
+
+class TranslationTask(Task):
+    """Sentence pairs, their vocabularies and their text stages."""
+
+    def __init__(self, config: TranslationConfig, *, components: Catalog, directory: Path | None = None) -> None:
+        """
+        Args:
+            components: the catalog, by which the data's text stages are found.
+            directory: vocabularies and text stages of a checkpoint, to use a model without its data.
+
+        Raises:
+            UserError: there is no prepared data, or it does not hold the languages.
+        """
+        self.config = config
+        if directory is None:
+            directory = Path(config.data) if config.data else embedded_data(Path(config.embedded_data), components)
+        self.directory = directory
+        self.manifest = Manifest.load(directory)
+        self.identity = self.manifest.identity()
+        self.source, self.target = self._languages()
+        self.source_vocabulary = load_vocabulary(directory, self.manifest, self.source)
+        self.target_vocabulary = load_vocabulary(directory, self.manifest, self.target)
+        self._source_stages = load_stages(directory, self.manifest, self.source, components)
+        self._target_stages = load_stages(directory, self.manifest, self.target, components)
+        self.text_identity = hash_of([[record.name, record.sha256] for record in self.manifest.text_files()])
+
+    def files(self) -> dict[str, Path]:
+        names = ["manifest.json", *(record.name for record in self.manifest.text_files())]
+        return {name: self.directory / name for name in names}
+
+    def splits(self) -> list[str]:
+        return list(self.manifest.splits)
+
+    def load_split(self, name: str, model: Model, *, for_training: bool = False) -> Split:
+        pairs = PairSplit.load(self.directory, name, manifest=self.manifest, source=self.source, target=self.target)
+        assert isinstance(model, Seq2SeqModel)
+        policy = self.config.too_long if for_training else LongExamples.truncate
+        return TranslationSplit(pairs.limited(model.max_source_positions, model.max_target_positions, policy))
+
+    def encode(self, lines: Sequence[str]) -> Split:
+        encoded = self._source_stages.encode_lines(list(lines))
+        sentences = [self.source_vocabulary.encode(tokens.split()) for tokens in encoded]
+        return SourceSplit(list(lines), sentences, self.source_vocabulary.pad)
+
+    def decode(self, tokens: Tensor) -> str:
+        words = [word for word in self.symbols(tokens) if word not in ("<s>", "<pad>", "</s>")]
+        return self._target_stages.decode(" ".join(words))
+
+    def symbols(self, tokens: Tensor) -> list[str]:
+        return [self.target_vocabulary[index] for index in tokens.tolist()]
+
+    def build_model(self, config: ModelConfig) -> Model:
+        model: Model = build(
+            config,
+            source_vocabulary_size=len(self.source_vocabulary),
+            target_vocabulary_size=len(self.target_vocabulary),
+            padding_index=self.target_vocabulary.pad,
+        )
+        return model
+
+    def build_criterion(self, config: CriterionConfig) -> Criterion:
+        criterion: Criterion = build(config, padding_index=self.target_vocabulary.pad)
+        return criterion
+
+    def build_generator(self, config: GeneratorConfig) -> Generator:
+        words = self.target_vocabulary
+        generator: Generator = build(config, eos=words.eos, pad=words.pad, unk=words.unk)
+        return generator
+
+    def _languages(self) -> tuple[str, str]:
+        """Source and target language.
+
+        Raises:
+            UserError: the data does not hold one of them.
+        """
+        if self.manifest.kind != "parallel" or self.manifest.target is None:
+            raise UserError(f"task.data={self.directory} holds a {self.manifest.kind} corpus; translation needs pairs")
+        source = self.config.source_lang or self.manifest.source
+        target = self.config.target_lang or self.manifest.target
+        for key, language in (("source_lang", source), ("target_lang", target)):
+            if language not in self.manifest.fields:
+                raise UserError(f"task.{key}={language}: the data holds {', '.join(self.manifest.fields)}")
+        if source == target:
+            raise UserError(f"task.source_lang={source}: the same as the target language")
+        return source, target
+
+
+class TranslationSplit:
+    """Sentence pairs of a data directory."""
+
+    has_references = True
+
+    def __init__(self, pairs: PairSplit) -> None:
+        self.pairs = pairs
+        self.collate = PairCollater(pairs)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def plan(self, limits: BatchLimits, *, order: Order, seed: int = 0, epoch: int = 0) -> EpochPlan:
+        return self.pairs.plan(limits, order=order, seed=seed, epoch=epoch)
+
+    def source_text(self, number: int) -> str:
+        return self._source_lines[number]
+
+    def references(self, number: int) -> list[str]:
+        return [self._target_lines[number]]
+
+    @cached_property
+    def _source_lines(self) -> list[str]:
+        return self.pairs.source_lines()
+
+    @cached_property
+    def _target_lines(self) -> list[str]:
+        return self.pairs.target_lines()
+
+
+class SourceSplit:
+    """Sentences that somebody wants translated."""
+
+    has_references = False
+
+    def __init__(self, lines: list[str], sentences: Sequence[Integers], pad: int) -> None:
+        """`sentences`: indices of each line, ending in `</s>`."""
+        self.lines, self.sentences, self.pad = lines, sentences, pad
+        self.sizes = np.array([len(sentence) for sentence in sentences], dtype=np.int32)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def plan(self, limits: BatchLimits, *, order: Order, seed: int = 0, epoch: int = 0) -> EpochPlan:
+        return EpochPlan(self.sizes, None, limits, order=order, seed=seed, epoch=epoch)
+
+    def collate(self, numbers: Integers) -> PairBatch:
+        chosen = [torch.as_tensor(np.asarray(self.sentences[number], dtype=np.int64)) for number in numbers]
+        return PairBatch(
+            indices=torch.as_tensor(np.asarray(numbers, dtype=np.int64)),
+            num_targets=0,
+            source_tokens=torch.nn.utils.rnn.pad_sequence(chosen, batch_first=True, padding_value=self.pad),
+            source_lengths=torch.tensor([len(sentence) for sentence in chosen]),
+        )
+
+    def source_text(self, number: int) -> str:
+        return self.lines[number]
+
+    def references(self, number: int) -> list[str]:
+        raise UserError("sentences that are to be translated have no references")

@@ -1,0 +1,96 @@
+"""Byte-pair encoding of words (Sennrich et al. 2016, https://aclanthology.org/P16-1162)."""
+
+import contextlib
+import dataclasses
+import functools
+import io
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from subword_nmt.apply_bpe import BPE
+from subword_nmt.learn_bpe import learn_bpe
+
+from seqexp.config.base import require
+from seqexp.runtime.errors import UserError
+from seqexp.runtime.files import atomic_path
+from seqexp.tokenizers.base import Tokenizer, TokenizerConfig
+
+SEPARATOR = "@@"
+
+
+@dataclass
+class SubwordNMTConfig(TokenizerConfig):
+    """Merge operations learnt from the training text, or taken from an existing file."""
+
+    _target_: str = "seqexp.tokenizers.subword_nmt.SubwordNMTTokenizer"
+    num_operations: int = 10000
+    """Merges to learn; fewer are learnt if no pair is frequent enough."""
+    min_frequency: int = 2
+    """Stop when no pair of symbols occurs so often."""
+    joint: bool = True
+    """One list of merges for all fields, learnt from all their text; otherwise one for each."""
+    codes: str | None = None
+    """An existing file of merges, copied into the data directory. The options of learning then have no effect."""
+
+    def __post_init__(self) -> None:
+        require(self.num_operations > 0, "subword.num_operations", self.num_operations, "a positive number")
+
+    def portable(self) -> "SubwordNMTConfig":
+        return dataclasses.replace(self, codes=None)
+
+
+class SubwordNMTTokenizer(Tokenizer):
+    """Splits words into the pieces that the merges leave; every piece but a word's last ends in "@@"."""
+
+    def __init__(self, config: SubwordNMTConfig, *, directory: Path, language: str) -> None:
+        super().__init__(config, directory=directory, language=language)
+        self.config = config
+        self.directory = directory
+        self.name = "codes.bpe" if config.joint else f"codes.{language}.bpe"
+
+    def files(self) -> list[str]:
+        return [self.name]
+
+    def inputs(self) -> list[Path]:
+        return [Path(self.config.codes)] if self.config.codes else []
+
+    @functools.cached_property
+    def bpe(self) -> BPE:
+        path = self.directory / self.name
+        try:
+            with path.open(encoding="utf-8", newline="\n") as codes:
+                return BPE(codes, separator=SEPARATOR)
+        except (OSError, UnicodeDecodeError, SystemExit) as error:  # the library exits on a malformed line
+            raise UserError(f"{path}: not a readable file of merge operations") from error
+
+    def train(self, lines: Iterable[str]) -> None:
+        with atomic_path(self.directory / self.name) as path:
+            if self.config.codes is None:
+                self._learn(lines, path)
+            else:
+                _copy(self.config.codes, path)
+
+    def _learn(self, lines: Iterable[str], path: Path) -> None:
+        words = (" ".join(line.split()) for line in lines)
+        quiet = contextlib.redirect_stderr(io.StringIO())  # the library draws a progress bar of its own
+        with path.open("w", encoding="utf-8", newline="\n") as codes, quiet:
+            try:
+                learn_bpe(words, codes, self.config.num_operations, min_frequency=self.config.min_frequency)
+            except ValueError as error:
+                raise UserError("subword: the training text has no pair of characters to merge") from error
+
+    def encode(self, line: str) -> str:
+        encoded: str = self.bpe.process_line(" ".join(line.split()))
+        return encoded
+
+    def decode(self, tokens: str) -> str:
+        return (tokens + " ").replace(SEPARATOR + " ", "").rstrip(" ")
+
+
+def _copy(codes: str, path: Path) -> None:
+    try:
+        shutil.copyfile(codes, path)
+    except OSError as error:
+        raise UserError(f"subword.codes={codes} cannot be read: {error.strerror}") from error

@@ -1,0 +1,124 @@
+"""`python -m seqexp.train`: train a model, or resume a run that was interrupted."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from seqexp.catalog import CATALOG, component_name, schemas
+from seqexp.config.build import build
+from seqexp.config.command import given_overrides, run
+from seqexp.config.saved import to_saved
+from seqexp.runs.directory import RunDirectory, fresh_sibling
+from seqexp.runs.identity import run_key
+from seqexp.runs.journal import Journal
+from seqexp.runs.lease import Lease
+from seqexp.runs.provenance import provenance
+from seqexp.runtime.logs import show_messages, writing_messages
+from seqexp.tasks.base import Task
+from seqexp.training.config import TrainConfig
+from seqexp.training.evaluation import Evaluation
+from seqexp.training.setup import Training
+
+logger = logging.getLogger("seqexp.train")
+
+GROUPS = (
+    "task",
+    "model",
+    "criterion",
+    "optimizer",
+    "lr_scheduler",
+    "precision",
+    "distributed",
+    "generator",
+    "scorer",
+)
+
+
+def main(config: TrainConfig) -> float:
+    """Train; the return value is the best value of `checkpoint.metric`, for sweepers."""
+    show_messages()
+    task: Task = build(config.task, components=CATALOG)
+    saved: dict[str, Any] = to_saved(config, component_name)
+    directory = run_directory(config, saved, task.identity)
+    result = directory.result()
+    if result is not None:
+        print(f"finished already: {directory.path} ({config.checkpoint.metric} {result['best']:.4f})")
+        print("run.rerun=true trains it once more, in a directory of its own")
+        return float(result["best"])
+    directory.path.mkdir(parents=True, exist_ok=True)
+    with Lease(directory.path), writing_messages(directory.log):
+        logger.info("run: %s", directory.path)
+        directory.describe(saved, given_overrides(), provenance())
+        usable = {group: saved[group] for group in ("task", "model", "generator")}
+        return train(config, task, directory, usable)
+
+
+def run_directory(config: TrainConfig, saved: dict[str, Any], data_identity: str) -> RunDirectory:
+    """Where this run lives: `run.dir`, or a name made from what its result depends on."""
+    if config.run.dir is not None:
+        path = Path(config.run.dir)
+    else:
+        path = Path(config.run.root) / config.name / run_key(saved, data_identity)
+    directory = RunDirectory(path)
+    if config.run.rerun and directory.result() is not None:
+        return RunDirectory(fresh_sibling(path))
+    return directory
+
+
+def train(config: TrainConfig, task: Task, directory: RunDirectory, usable: dict[str, Any]) -> float:
+    training = Training(config, task, directory, usable)
+    num_parameters = sum(parameter.numel() for parameter in training.model.parameters())
+    logger.info("model: %s parameters on %s", f"{num_parameters:,}", training.device)
+    journal = Journal(directory.journal)
+    started = time.monotonic()
+    progress = training.train(journal)
+    logger.info("stopped by %s after update %d", progress.stop_reason, progress.update)
+    best, evaluations = training.final()
+    for split, evaluation in evaluations.items():
+        journal.write("final", best.update, split=split, metrics=evaluation.metrics)
+        show_samples(config, task, training, split, evaluation)
+    value = float(best.metrics[config.checkpoint.metric])
+    figures = {
+        "status": "finished",
+        "stop_reason": progress.stop_reason,
+        "updates": progress.update,
+        "epochs": progress.epoch,
+        "train_seconds": round(progress.seconds, 1),
+        "num_targets": progress.num_targets,
+        "num_parameters": num_parameters,
+        "metric": config.checkpoint.metric,
+        "best": value,
+        "best_update": best.update,
+        "valid": best.metrics,
+        **{split: evaluation.metrics for split, evaluation in evaluations.items()},
+        "signatures": {
+            name: score.signature for evaluation in evaluations.values() for name, score in evaluation.scores.items()
+        },
+        "checkpoint": str(best.path),
+    }
+    journal.write("result", progress.update, seconds=round(time.monotonic() - started, 1))
+    journal.close()
+    path = directory.finish(figures)
+    print(f"result: {path}")
+    return value
+
+
+def show_samples(config: TrainConfig, task: Task, training: Training, name: str, evaluation: Evaluation) -> None:
+    """A few translations, and the scores, for a person to read."""
+    split = task.load_split(name, training.model)
+    num_samples = min(config.validation.num_samples, len(evaluation.hypotheses))
+    for number in range(0, len(evaluation.hypotheses), max(len(evaluation.hypotheses) // max(num_samples, 1), 1)):
+        if num_samples == 0:
+            break
+        num_samples -= 1
+        print(f"  source      {split.source_text(number)}")
+        print(f"  translation {evaluation.hypotheses[number]}")
+        print(f"  reference   {split.references(number)[0]}\n")
+    print(f"{name}: loss {evaluation.metrics['loss']:.4f}, perplexity {evaluation.metrics['perplexity']:.3f}")
+    for score in evaluation.scores.values():
+        print(f"{name}: {score.text}")
+
+
+if __name__ == "__main__":
+    run("train", TrainConfig, main, schemas(*GROUPS))

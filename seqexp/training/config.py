@@ -1,0 +1,160 @@
+"""The root config of `train`."""
+
+from dataclasses import dataclass, field
+
+from omegaconf import MISSING
+
+from seqexp.config.base import require
+from seqexp.criterions.base import CriterionConfig
+from seqexp.data.batching import Order
+from seqexp.distributed.base import DistributedConfig
+from seqexp.generators.base import GeneratorConfig
+from seqexp.lr_schedulers.base import LRSchedulerConfig
+from seqexp.models.base import ModelConfig
+from seqexp.optimizers.base import OptimizerConfig
+from seqexp.scorers.base import ScorerConfig
+from seqexp.tasks.base import TaskConfig
+from seqexp.training.intervals import Interval
+from seqexp.training.precision import PrecisionConfig
+
+
+@dataclass
+class BatchConfig:
+    """An update's batch: `micro_batches` parts, each as large as memory allows."""
+
+    max_tokens: int | None = 4096
+    """Most tokens of a micro-batch, padding included, on the longer side; null: no limit."""
+    max_sentences: int | None = None
+    """Most sentences of a micro-batch; null: no limit."""
+    micro_batches: int = 1
+    """Micro-batches of an update, over all processes: the batch size does not depend on how many share the work."""
+    multiple_of: int = 1
+    """Micro-batches have a multiple of so many sentences where they can; none is dropped for it."""
+    order: Order = Order.shuffled
+    num_workers: int = 0
+    """Processes that prepare batches beside the training; 0: in its own. The order is the same."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_tokens", "max_sentences"):
+            value = getattr(self, name)
+            require(value is None or value > 0, f"batch.{name}", value, "a count above 0, or null for no limit")
+        require(
+            self.max_tokens is not None or self.max_sentences is not None,
+            "batch.max_tokens",
+            self.max_tokens,
+            "give it or batch.max_sentences a number",
+        )
+        require(self.micro_batches > 0, "batch.micro_batches", self.micro_batches, "a count above 0")
+        require(self.multiple_of > 0, "batch.multiple_of", self.multiple_of, "a count above 0")
+        require(self.num_workers >= 0, "batch.num_workers", self.num_workers, "a count from 0")
+
+
+@dataclass
+class ValidationConfig:
+    every: Interval = field(default_factory=lambda: Interval(epochs=1))
+    splits: list[str] = field(default_factory=lambda: ["valid"])
+    """The metrics of the first are called `loss`, `bleu`, ...; those of the others `<split>/loss`, ..."""
+    final_splits: list[str] | None = None
+    """Evaluated once at the end with the best checkpoint; null: `test` where the data has it."""
+    scores: bool = True
+    """Translate and compute every scorer, besides the loss."""
+    sanity: int = 2
+    """Batches to evaluate before the first update, so that a mistake shows at once."""
+    num_samples: int = 5
+    """Translations to show at the end."""
+
+    def __post_init__(self) -> None:
+        require(self.sanity >= 0, "validation.sanity", self.sanity, "a count from 0")
+        require(self.num_samples >= 0, "validation.num_samples", self.num_samples, "a count from 0")
+        require(len(set(self.splits)) == len(self.splits), "validation.splits", self.splits, "each name once")
+
+
+@dataclass
+class CheckpointConfig:
+    every: Interval = field(default_factory=lambda: Interval(epochs=1))
+    keep_last: int = 2
+    """Newest checkpoints to keep."""
+    keep_best: int = 1
+    """Best ones to keep besides; they are written at validations."""
+    metric: str = "loss"
+    """Validation metric that says which is best: `loss`, `nll_loss` or the name of a scorer."""
+
+    def __post_init__(self) -> None:
+        require(self.keep_last > 0, "checkpoint.keep_last", self.keep_last, "a count above 0")
+        require(self.keep_best >= 0, "checkpoint.keep_best", self.keep_best, "a count from 0")
+
+
+@dataclass
+class StopConfig:
+    """The run ends when the first of these is reached; null: not counted."""
+
+    max_updates: int | None = None
+    max_epochs: int | None = 10
+    max_hours: float | None = None
+    """Hours of training, those before an interruption included."""
+    min_lr: float | None = None
+    """Once the rate has come down to this after the warm-up."""
+    patience: int | None = None
+    """Validations in a row without a better value of `checkpoint.metric`."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_updates", "max_epochs", "max_hours", "min_lr", "patience"):
+            value = getattr(self, name)
+            require(value is None or value > 0, f"stop.{name}", value, "a number above 0, or null")
+
+
+@dataclass
+class RunConfig:
+    root: str = "outputs"
+    """Runs lie in `<root>/<name>/<key>`; the key is a hash of the config and the data."""
+    dir: str | None = None
+    """This directory instead."""
+    rerun: bool = False
+    """Where the run is finished: once more, in `<key>-2`."""
+
+
+@dataclass
+class LogConfig:
+    every: Interval = field(default_factory=lambda: Interval(updates=50))
+    """When training metrics are written to the journal and shown."""
+
+
+@dataclass
+class TrainConfig:
+    """Trains a model, and resumes the run of the same config where it was interrupted."""
+
+    name: str = "default"
+    """Experiment that the run belongs to: a folder below `run.root`."""
+    seed: int = 1
+    task: TaskConfig = MISSING
+    model: ModelConfig = MISSING
+    criterion: CriterionConfig = MISSING
+    optimizer: OptimizerConfig = MISSING
+    lr_scheduler: LRSchedulerConfig = MISSING
+    clip_norm: float | None = 1.0
+    """Largest norm of an update's gradient, which is scaled down to it; null: no limit."""
+    batch: BatchConfig = field(default_factory=BatchConfig)
+    precision: PrecisionConfig = MISSING
+    distributed: DistributedConfig = MISSING
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    generator: GeneratorConfig = MISSING
+    scorer: dict[str, ScorerConfig] = field(default_factory=dict)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    stop: StopConfig = field(default_factory=StopConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+    def __post_init__(self) -> None:
+        require(self.seed >= 0, "seed", self.seed, "a whole number from 0")
+        require(self.clip_norm is None or self.clip_norm > 0, "clip_norm", self.clip_norm, "a number above 0, or null")
+        require(bool(self.name) and "/" not in self.name, "name", self.name, "a folder's name")
+        if self.checkpoint.metric not in {"loss", "nll_loss", *self.scorer}:
+            names = ", ".join(["loss", "nll_loss", *self.scorer])
+            require(False, "checkpoint.metric", self.checkpoint.metric, f"one of {names}")
+        scored = self.checkpoint.metric in self.scorer
+        require(
+            self.validation.scores or not scored,
+            "checkpoint.metric",
+            self.checkpoint.metric,
+            "it is computed with validation.scores=true only",
+        )

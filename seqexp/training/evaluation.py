@@ -1,0 +1,75 @@
+"""Loss and scores of a model on a split."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from seqexp.config.build import build
+from seqexp.criterions.base import Criterion
+from seqexp.data.batching import BatchLimits
+from seqexp.data.split import Split
+from seqexp.generators.base import Generator
+from seqexp.generators.batches import evaluation_batches, generate_batches
+from seqexp.models.base import Model, Seq2SeqModel
+from seqexp.scorers.base import Score, Scorer, ScorerConfig
+from seqexp.tasks.base import Task
+from seqexp.training.metrics import MetricBag
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model does with a split."""
+
+    metrics: dict[str, float]
+    """`loss` and `nll_loss` in nats per target, `perplexity`, and the value of every scorer by its name."""
+    scores: dict[str, Score] = field(default_factory=dict)
+    hypotheses: list[str] = field(default_factory=list)
+    """Best translation of each example, in order; empty where nothing was generated."""
+
+
+@dataclass
+class Evaluator:
+    """Evaluates a model on splits; the same numbers whatever the batches are."""
+
+    task: Task
+    criterion: Criterion
+    generator: Generator | None
+    """None: the loss only."""
+    scorers: Mapping[str, ScorerConfig]
+    limits: BatchLimits
+    device: torch.device
+
+    def __call__(self, model: Model, split: Split, max_batches: int | None = None) -> Evaluation:
+        """Evaluate on a split, or on its first batches only; `model` is in evaluation mode afterwards."""
+        model.eval()
+        metrics = self._losses(model, split, max_batches)
+        if self.generator is None:
+            return Evaluation(metrics)
+        assert isinstance(model, Seq2SeqModel)
+        found = dict(generate_batches(self.generator, [model], split, self.limits, self.device, max_batches))
+        hypotheses = {number: self.task.decode(found[number][0].tokens) for number in sorted(found)}
+        scores = score(hypotheses, split.references, self.scorers)
+        values = {name: result.value for name, result in scores.items()}
+        return Evaluation({**metrics, **values}, scores, list(hypotheses.values()))
+
+    @torch.no_grad()
+    def _losses(self, model: Model, split: Split, max_batches: int | None) -> dict[str, float]:
+        bag = MetricBag()
+        for batch in evaluation_batches(split, self.limits, max_batches):
+            output = self.criterion(model, batch.to(self.device))
+            bag.add({"loss": output.sum, **output.metrics}, output.num_targets)
+        return bag.means()
+
+
+def score(
+    hypotheses: Mapping[int, str], references: Callable[[int], list[str]], scorers: Mapping[str, ScorerConfig]
+) -> dict[str, Score]:
+    """Every score of these hypotheses, by the number of their example."""
+    scores = {}
+    for name, config in scorers.items():
+        scorer: Scorer = build(config)
+        for number, hypothesis in hypotheses.items():
+            scorer.add(hypothesis, references(number))
+        scores[name] = scorer.result()
+    return scores

@@ -1,0 +1,39 @@
+"""Things that are done every so often."""
+
+from dataclasses import dataclass
+
+from seqexp.config.base import require
+
+
+@dataclass
+class Interval:
+    """Due when any of these has passed since the last time; null: not counted."""
+
+    updates: int | None = None
+    epochs: int | None = None
+    minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("updates", "epochs", "minutes"):
+            value = getattr(self, name)
+            require(value is None or value > 0, name, value, "a number above 0, or null")
+
+
+@dataclass
+class Mark:
+    """When something was last done."""
+
+    update: int = 0
+    epoch: int = 0
+    """Finished epochs."""
+    seconds: float = 0.0
+    """Time spent training."""
+
+
+def is_due(interval: Interval, last: Mark, now: Mark) -> bool:
+    """Whether `interval` has passed between two marks."""
+    return (
+        (interval.updates is not None and now.update - last.update >= interval.updates)
+        or (interval.epochs is not None and now.epoch - last.epoch >= interval.epochs)
+        or (interval.minutes is not None and now.seconds - last.seconds >= 60 * interval.minutes)
+    )

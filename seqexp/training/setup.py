@@ -1,0 +1,136 @@
+"""From a config and a run directory to a trainer that is ready to go, and to the figures at the end."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from seqexp.checkpoint.store import Checkpoint, CheckpointStore
+from seqexp.config.build import build
+from seqexp.data.batching import BatchLimits
+from seqexp.models.base import Model
+from seqexp.runs.directory import RunDirectory
+from seqexp.runs.journal import Journal
+from seqexp.runtime.errors import UserError
+from seqexp.runtime.rng import derive_seed
+from seqexp.tasks.base import Task
+from seqexp.training.config import TrainConfig
+from seqexp.training.data import EpochData
+from seqexp.training.display import Display, format_metrics
+from seqexp.training.evaluation import Evaluation, Evaluator
+from seqexp.training.progress import Progress
+from seqexp.training.step import TrainStep
+from seqexp.training.trainer import Trainer
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Training:
+    """One run: what is trained, how it is evaluated, and where it is kept."""
+
+    config: TrainConfig
+    task: Task
+    run: RunDirectory
+    usable_config: dict[str, Any]
+    """Saved configs of task, model and generator, for the checkpoints."""
+
+    def __post_init__(self) -> None:
+        config, task = self.config, self.task
+        self.device = build(config.distributed).device
+        torch.manual_seed(derive_seed(config.seed))
+        self.model: Model = task.build_model(config.model).to(self.device)
+        criterion = task.build_criterion(config.criterion).to(self.device)
+        generator = task.build_generator(config.generator) if config.validation.scores else None
+        limits = BatchLimits(config.batch.max_tokens, config.batch.max_sentences, config.batch.multiple_of)
+        self.evaluate = Evaluator(task, criterion, generator, config.scorer, limits, self.device)
+        self.valid_splits = {name: task.load_split(name, self.model) for name in config.validation.splits}
+        scorer = config.scorer.get(config.checkpoint.metric)
+        self.store = CheckpointStore(
+            self.run.checkpoints,
+            metric=config.checkpoint.metric,
+            maximize=scorer is not None and scorer.higher_is_better,
+            keep_last=config.checkpoint.keep_last,
+            keep_best=config.checkpoint.keep_best,
+        )
+        self.data = EpochData(task.load_split("train", self.model, for_training=True), limits, config.batch, config.seed)
+        self.step = TrainStep(
+            model=self.model,
+            criterion=criterion,
+            optimizer=build(config.optimizer, params=list(self.model.parameters())),
+            precision=build(config.precision),
+            device=self.device,
+            clip_norm=config.clip_norm,
+            seed=config.seed,
+        )
+
+    def train(self, journal: Journal) -> Progress:
+        """Train from the newest checkpoint, or from the start."""
+        total = self.total_updates()
+        trainer = Trainer(
+            config=self.config,
+            step=self.step,
+            scheduler=build(self.config.lr_scheduler, lr=self.config.optimizer.lr, max_updates=total),
+            data=self.data,
+            validate=self._validate,
+            save=self._save,
+            store=self.store,
+            journal=journal,
+            display=Display(total),
+        )
+        checkpoint = self.store.last()
+        if checkpoint is None:
+            self._check_validation()
+        else:
+            trainer.restore(checkpoint)
+            logger.info("resuming after update %d", checkpoint.update)
+        return trainer.train()
+
+    def total_updates(self) -> int | None:
+        """Updates until `stop.max_updates` or `stop.max_epochs`, None where neither is set.
+
+        Epochs are counted as long as the first; others may differ by an update or two.
+        """
+        stop, per_update = self.config.stop, self.config.batch.micro_batches
+        limits = [stop.max_updates]
+        if stop.max_epochs is not None:
+            limits.append(stop.max_epochs * -(-self.data.num_micro_batches(0) // per_update))
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def final(self) -> tuple[Checkpoint, dict[str, Evaluation]]:
+        """The best checkpoint, and what its weights do with the final splits."""
+        best = self.store.best()
+        assert best is not None
+        self.model.load_state_dict(best.weights())
+        wanted = self.config.validation.final_splits
+        names = [name for name in ["test"] if name in self.task.splits()] if wanted is None else wanted
+        return best, {name: self.evaluate(self.model, self.task.load_split(name, self.model)) for name in names}
+
+    def _validate(self) -> dict[str, float]:
+        metrics: dict[str, float] = {}
+        for number, (name, split) in enumerate(self.valid_splits.items()):
+            found = self.evaluate(self.model, split).metrics
+            metrics |= {key if number == 0 else f"{name}/{key}": value for key, value in found.items()}
+        return metrics
+
+    def _check_validation(self) -> None:
+        """Evaluate a few batches before the first update: what is wrong there shows now, not after an epoch."""
+        for name, split in self.valid_splits.items():
+            if self.config.validation.sanity:
+                found = self.evaluate(self.model, split, self.config.validation.sanity)
+                logger.info("before training | %s", " | ".join([name, *format_metrics(found.metrics)]))
+                if self.config.checkpoint.metric not in found.metrics:
+                    names = ", ".join(found.metrics)
+                    raise UserError(f"checkpoint.metric={self.config.checkpoint.metric}: validation gives {names}")
+
+    def _save(self, progress: Progress, metrics: dict[str, float]) -> Checkpoint:
+        return self.store.save(
+            update=progress.update,
+            metrics=metrics,
+            config=self.usable_config,
+            weights=self.model.state_dict(),
+            task_files=self.task.files(),
+            optimizer_state=self.step.optimizer.state_dict(),
+            progress=progress.state(),
+        )

@@ -1,0 +1,68 @@
+"""Reads what the peer (fairseq) saved: its checkpoints' tensors under our names, and its memory-mapped data."""
+
+import argparse
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+SHARED = Path(os.environ.get("SEQEXP_SHARED", Path(__file__).resolve().parents[2].parent / "shared"))
+PEER_CASES = SHARED / "golden" / "peer_cases"
+MULTI30K = SHARED / "golden" / "multi30k_tiny"
+
+_RENAMED = [
+    (r"\bembed_tokens\.", "embedding.tokens."),
+    (r"\bembed_positions\.", "embedding.positions."),
+    (r"\blayernorm_embedding\.", "embedding.norm."),
+    (r"\bproject_in_dim\.", "embedding.projection."),
+    (r"\bproject_out_dim\.", "projection."),
+    (r"\bself_attn\.", "self_attention."),
+    (r"\bself_attn_layer_norm\.", "self_attention_norm."),
+    (r"\bencoder_attn\.", "cross_attention."),
+    (r"\bencoder_attn_layer_norm\.", "cross_attention_norm."),
+    (r"\bout_proj\.", "output."),
+    (r"\bfc1\.", "feed_forward.inner."),
+    (r"\bfc2\.", "feed_forward.outer."),
+    (r"\bfinal_layer_norm\.", "feed_forward_norm."),
+    (r"^((?:en|de)coder)\.layer_norm\.", r"\1.norm."),
+]
+
+
+def load_peer_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint of the peer's, opened without running anything that it holds."""
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return loaded
+
+
+def transformer_weights(peer: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state dict of our transformer from the peer's."""
+    weights = {}
+    for name, tensor in _fused(peer).items():
+        if name.endswith((".version", "._float_tensor")):
+            continue
+        for pattern, ours in _RENAMED:
+            name = re.sub(pattern, ours, name)
+        # The two rows of learned positions that no token uses: below and at the padding index.
+        weights[name] = tensor[2:] if name.endswith("positions.weight") else tensor
+    return weights
+
+
+def _fused(peer: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Query, key and value projections in one block, as our attention has them."""
+    fused = dict(peer)
+    for name in peer:
+        match = re.fullmatch(r"(.*\.)(self_attn|encoder_attn)\.q_proj\.(weight|bias)", name)
+        if match is None:
+            continue
+        prefix, kind, part = match.groups()
+        query, key, value = (fused.pop(f"{prefix}{kind}.{x}_proj.{part}") for x in "qkv")
+        if kind == "self_attn":
+            fused[f"{prefix}self_attn.projection.{part}"] = torch.cat([query, key, value])
+        else:
+            fused[f"{prefix}encoder_attn.query.{part}"] = query
+            fused[f"{prefix}encoder_attn.key_value.{part}"] = torch.cat([key, value])
+    return fused

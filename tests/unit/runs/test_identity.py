@@ -1,0 +1,37 @@
+from typing import Any
+
+import pytest
+
+from seqexp.runs.identity import run_key
+
+CONFIG: dict[str, Any] = {
+    "seed": 1,
+    "task": {"data": "here", "source_lang": "en"},
+    "run": {"root": "outputs"},
+    "batch": {"max_tokens": 100, "num_workers": 0},
+}
+
+
+def changed(section: str, **values: Any) -> dict[str, Any]:
+    return {**CONFIG, section: {**CONFIG[section], **values}}
+
+
+@pytest.mark.parametrize("config", [changed("run", root="x"), changed("batch", num_workers=3), changed("task", data="there")])
+def test_what_cannot_change_the_result_does_not_count(config: dict[str, Any]) -> None:
+    assert run_key(config, "data") == run_key(CONFIG, "data")
+
+
+def test_everything_else_counts() -> None:
+    keys = {
+        run_key(CONFIG, "data"),
+        run_key(CONFIG, "other data"),
+        run_key({**CONFIG, "seed": 2}, "data"),
+        run_key(changed("batch", max_tokens=99), "data"),
+        run_key(changed("task", source_lang="de"), "data"),
+    }
+    assert len(keys) == 5
+
+
+def test_the_config_is_left_as_it_was() -> None:
+    run_key(CONFIG, "data")
+    assert CONFIG["run"] == {"root": "outputs"}
