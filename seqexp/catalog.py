@@ -57,6 +57,7 @@ CATALOG: dict[str, dict[str, str]] = {
     },
     "subword": {
         "characters": "seqexp.tokenizers.characters:CharactersConfig",
+        "none": "seqexp.tokenizers.whitespace:WhitespaceConfig",
         "sentencepiece": "seqexp.tokenizers.sentencepiece:SentencePieceConfig",
         "subword_nmt": "seqexp.tokenizers.subword_nmt:SubwordNMTConfig",
     },

@@ -60,7 +60,11 @@ def main(config: GenerateConfig) -> dict[str, float]:
     show_messages()
     generator = run_generator(config.run[0], config.checkpoint, config.generator, overridden_fields("generator"))
     model = load_model(
-        *config.run, checkpoint=config.checkpoint, generator=generator, device=config.device, max_tokens=config.max_tokens
+        *config.run,
+        checkpoint=config.checkpoint,
+        generator=generator,
+        device=config.device,
+        max_tokens=config.max_tokens,
     )
     split = load_input(config, model)
     started = time.monotonic()
@@ -149,5 +153,9 @@ def write_jsonl(path: Path, split: Split, translations: dict[int, list[Translati
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-if __name__ == "__main__":
+def cli() -> None:
     run("generate", GenerateConfig, main, schemas("generator", "scorer"))
+
+
+if __name__ == "__main__":
+    cli()

@@ -68,5 +68,9 @@ def chunks(lines: Iterable[str], size: int) -> Iterator[list[str]]:
         yield chunk
 
 
-if __name__ == "__main__":
+def cli() -> None:
     run("interactive", InteractiveConfig, main, schemas("generator"))
+
+
+if __name__ == "__main__":
+    cli()

@@ -16,5 +16,9 @@ def main(config: PrepareConfig) -> None:
     print(f"{made}: {Path(prepared.directory)}")
 
 
-if __name__ == "__main__":
+def cli() -> None:
     run("preprocess", PrepareConfig, main, schemas("corpus", "tokenizer", "subword"))
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,8 +1,8 @@
 """Trained models for use from Python: text in, text out.
 
-    from seqexp.pretrained import load_model
-    model = load_model("outputs/default/0123456789ab")
-    model.translate(["A dog runs."])
+from seqexp.pretrained import load_model
+model = load_model("outputs/default/0123456789ab")
+model.translate(["A dog runs."])
 """
 
 from collections.abc import Iterator, Sequence

@@ -55,5 +55,9 @@ def main(config: ScoreConfig) -> dict[str, float]:
     return {name: score.value for name, score in scores.items()}
 
 
-if __name__ == "__main__":
+def cli() -> None:
     run("score", ScoreConfig, main, schemas("scorer"))
+
+
+if __name__ == "__main__":
+    cli()

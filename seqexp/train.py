@@ -120,5 +120,9 @@ def show_samples(config: TrainConfig, task: Task, training: Training, name: str,
         print(f"{name}: {score.text}")
 
 
-if __name__ == "__main__":
+def cli() -> None:
     run("train", TrainConfig, main, schemas(*GROUPS))
+
+
+if __name__ == "__main__":
+    cli()

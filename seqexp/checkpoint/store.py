@@ -83,7 +83,7 @@ class Checkpoint:
 class CheckpointStore:
     """The checkpoints of one run."""
 
-    def __init__(self, directory: Path, *, metric: str, maximize: bool, keep_last: int, keep_best: int) -> None:
+    def __init__(self, directory: Path, *, metric: str, maximize: bool, keep_last: int = 1, keep_best: int = 1) -> None:
         """`metric`, a key of the validation metrics, and `maximize` say which checkpoint is the best."""
         self.directory, self.metric, self.maximize = directory, metric, maximize
         self.keep_last, self.keep_best = keep_last, keep_best

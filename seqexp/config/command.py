@@ -47,7 +47,7 @@ class LazySchema(ConfigNode):
         self.name, self.group, self.package, self.provider = name, group, None, "seqexp"
 
     @property
-    def node(self) -> DictConfig:  # type: ignore[override]
+    def node(self) -> DictConfig:
         if self._node is None:
             self._node = OmegaConf.structured(self._load())
         return self._node
@@ -161,7 +161,9 @@ def help_text(name: str, groups: Iterable[str], arguments: list[str]) -> str:
     overrides = [argument for argument in arguments if not argument.startswith("-")]
     with _composing():
         loader = GlobalHydra.instance().config_loader()
-        choices = {group: loader.get_group_options(group, ObjectType.CONFIG) for group in (*groups, "experiment", "debug")}
+        choices = {
+            group: loader.get_group_options(group, ObjectType.CONFIG) for group in (*groups, "experiment", "debug")
+        }
         node = hydra.compose(name, overrides, return_hydra_config=True)
     header = node.hydra.help.header.strip()
     with open_dict(node):

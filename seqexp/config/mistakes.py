@@ -55,7 +55,7 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 def keys_of(node: DictConfig, prefix: str = "") -> list[str]:
     """Every dotted key of a config, branches and leaves."""
     keys = []
-    for key in node:
+    for key in map(str, node):
         keys.append(f"{prefix}{key}")
         child = None if OmegaConf.is_missing(node, key) else node._get_node(key)
         if isinstance(child, DictConfig) and not child._is_none():
@@ -68,7 +68,7 @@ def unread_keys(node: DictConfig, prefix: str = "") -> list[str]:
     kind = OmegaConf.get_type(node)
     fields = {field.name for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else None
     unread = []
-    for key in node:
+    for key in map(str, node):
         if fields is not None and key not in fields:
             unread.append(f"{prefix}{key}")
         elif isinstance(child := node._get_node(key), DictConfig) and not child._is_none() and not child._is_missing():

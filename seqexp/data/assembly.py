@@ -15,7 +15,7 @@ from seqexp.data.stages import Catalog, stage_record
 from seqexp.data.text import Chunk, Workers, copy_lines, read_lines
 from seqexp.data.vocabulary import Vocabulary
 from seqexp.runtime.errors import UserError
-from seqexp.tokenizers.base import TokenizerConfig
+from seqexp.tokenizers.base import Tokenizer, TokenizerConfig
 
 TRAIN = "train"
 
@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 Texts = Mapping[str, Mapping[str, Path]]
 """By split and field."""
+Waiting = dict[str, list[tuple[StageSpec, Tokenizer]]]
+"""By field, the stages that are yet to be applied."""
 
 
 @dataclass
@@ -86,40 +88,41 @@ class Assembly:
             that must, or for the end, so that text is written seldom.
         """
         texts = self.inputs
-        waiting: dict[str, list[StageSpec]] = {field: [] for field in self.fields}
+        waiting: Waiting = {field: [] for field in self.fields}
         records: dict[str, list[StageRecord]] = {field: [] for field in self.fields}
         for group, config in configs.items():
             specs = {field: StageSpec(config, self.directory, field) for field in self.fields}
             stages = {field: spec.build() for field, spec in specs.items()}
             if any(stage.files() for stage in stages.values()):
                 texts = self._apply(waiting, texts, group)
-                self._train(specs, texts[TRAIN], group)
+                self._train(stages, texts[TRAIN], group)
             for field, stage in stages.items():
-                waiting[field].append(specs[field])
+                waiting[field].append((specs[field], stage))
                 records[field].append(stage_record(config, stage, group, catalog, self.directory))
         return records, self._apply(waiting, texts, "final")
 
-    def _train(self, specs: Mapping[str, StageSpec], texts: Mapping[str, Path], group: str) -> None:
+    def _train(self, stages: Mapping[str, Tokenizer], texts: Mapping[str, Path], group: str) -> None:
         """Train each stage once: fields whose stages have the same files share it."""
         sharing: dict[tuple[str, ...], list[str]] = {}
-        for field, spec in specs.items():
-            sharing.setdefault(tuple(spec.build().files()), []).append(field)
+        for field, stage in stages.items():
+            sharing.setdefault(tuple(stage.files()), []).append(field)
         for files, fields in sharing.items():
             if files:
-                with progress(f"training {group} on {' and '.join(texts[field].name for field in fields)}", None):
-                    specs[fields[0]].build().train(_lines([texts[field] for field in fields]))
+                with progress(f"training {group} on {' and '.join(fields)}", None):
+                    stages[fields[0]].train(_lines([texts[field] for field in fields]))
 
-    def _apply(self, waiting: dict[str, list[StageSpec]], texts: Texts, name: str) -> Texts:
+    def _apply(self, waiting: Waiting, texts: Texts, name: str) -> Texts:
         """Apply the stages that wait, unless that changes nothing, and empty the lists."""
-        if all(spec.build().is_identity for specs in waiting.values() for spec in specs):
+        if all(stage.is_identity for stages in waiting.values() for _, stage in stages):
             return texts
         results: dict[str, dict[str, Path]] = {split: {} for split in texts}
         for split, paths in texts.items():
             for field, path in paths.items():
                 results[split][field] = self.scratch / f"{name}.{split}.{field}"
-                encode_text(path, waiting[field], results[split][field], self.workers)
-        for specs in waiting.values():
-            specs.clear()
+                specs = [spec for spec, _ in waiting[field]]
+                encode_text(path, specs, results[split][field], self.workers, f"encoding {split}.{field}")
+        for stages in waiting.values():
+            stages.clear()
         return results
 
     # Vocabularies

@@ -1,7 +1,7 @@
 """What a model is given: batches of padded token indices."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -23,7 +23,9 @@ class Batch:
     def to(self, device: torch.device) -> Self:
         """The same batch on a device; the copy of pinned memory does not wait."""
         moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        tensors = {name: x.to(device, non_blocking=True) for name, x in moved.items() if isinstance(x, Tensor)}
+        tensors: dict[str, Any] = {
+            n: x.to(device, non_blocking=True) for n, x in moved.items() if isinstance(x, Tensor)
+        }
         return replace(self, **tensors)
 
 

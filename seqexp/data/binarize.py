@@ -56,12 +56,12 @@ class _EncodeTask:
     output: Path
 
 
-def encode_text(source: Path, stages: Sequence[StageSpec], output: Path, workers: Workers) -> None:
-    """Write the text of `source`, after the stages, line for line to `output`."""
+def encode_text(source: Path, stages: Sequence[StageSpec], output: Path, workers: Workers, title: str) -> None:
+    """Write the text of `source`, after the stages, line for line to `output`; `title` is what the user is shown."""
     specs = pickle.dumps(list(stages))
     chunks = split_file(source, 4 * workers.num_workers)
     tasks = [_EncodeTask(chunk, specs, output.with_name(f"{output.name}.{i}")) for i, chunk in enumerate(chunks)]
-    with output.open("wb") as merged, progress(f"encoding {source.name}", source.stat().st_size) as advance:
+    with output.open("wb") as merged, progress(title, source.stat().st_size) as advance:
         for task, part in zip(tasks, workers.map(_encode_chunk, tasks), strict=True):
             with part.open("rb") as file:
                 shutil.copyfileobj(file, merged)

@@ -153,7 +153,7 @@ class TokenStoreWriter:
         self._index.close()
         for path, temporary in self._paths.items():
             if kind is None:
-                os.replace(temporary, path)
+                temporary.replace(path)
             else:
                 temporary.unlink(missing_ok=True)
 

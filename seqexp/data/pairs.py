@@ -76,8 +76,8 @@ class PairSplit:
         """
         manifest = manifest or Manifest.load(directory)
         record = _find_split(directory, manifest, split)
-        assert manifest.target is not None
-        source, target = manifest.source, manifest.target
+        source, target = source or manifest.source, target or manifest.target
+        assert target is not None
         return cls(
             name=split,
             source=_open_store(directory / f"{split}.{source}", record, source, verify=verify),

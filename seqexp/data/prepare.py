@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -197,7 +196,7 @@ def _existing(destination: Path, definition: str, overwrite: bool) -> Manifest |
     try:
         manifest = Manifest.load(destination)
         if manifest.definition == definition:
-            manifest.verify(destination, checksums=False)
+            manifest.verify(destination, checksums=overwrite)
             return manifest
     except UserError as error:
         if not overwrite:
@@ -229,8 +228,8 @@ def _publish(directory: Path, destination: Path) -> None:
         flush_to_disk(path)
     old = _beside(destination)
     if destination.exists():
-        os.rename(destination, old)
-    os.rename(directory, destination)
+        destination.rename(old)
+    directory.rename(destination)
     flush_to_disk(destination.parent)
     shutil.rmtree(old, ignore_errors=True)
 

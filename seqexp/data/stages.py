@@ -1,16 +1,14 @@
 """The text stages and vocabularies of a data directory: saved by catalog name, rebuilt from it."""
 
-import dataclasses
 import importlib
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
+from seqexp.config.base import ComponentConfig
 from seqexp.config.build import build
+from seqexp.config.saved import COMPONENT, from_saved, to_saved
 from seqexp.data.manifest import MANIFEST, Manifest, StageRecord, VocabularyRecord, file_record, verify_file
 from seqexp.data.vocabulary import Vocabulary
 from seqexp.runtime.errors import UserError
@@ -45,16 +43,17 @@ class TextStages:
 def stage_name(config: TokenizerConfig, group: str, catalog: Catalog) -> str:
     """The catalog name of a config, `group/name`; `module:ConfigClass` if it is not in the catalog."""
     path = f"{type(config).__module__}:{type(config).__qualname__}"
-    for name, known in catalog.get(group, {}).items():
-        if known == path:
-            return f"{group}/{name}"
+    for name_of_group in (group, *catalog):  # another group may have it under a name of its own
+        for name, known in catalog.get(name_of_group, {}).items():
+            if known == path:
+                return f"{name_of_group}/{name}"
     return path
 
 
 def stage_options(config: TokenizerConfig) -> dict[str, Any]:
     """The options of a stage as plain JSON."""
-    options: Any = OmegaConf.to_container(OmegaConf.structured(config.portable()), enum_to_str=True)
-    return {name: value for name, value in options.items() if name != "_target_"}
+    saved: dict[str, Any] = to_saved(config.portable(), lambda config_class: config_class.__qualname__)
+    return {name: value for name, value in saved.items() if name != COMPONENT}
 
 
 def stage_record(
@@ -71,21 +70,24 @@ def stage_config(record: StageRecord, catalog: Catalog, trust: Sequence[str] = (
     Raises:
         UserError: the stage is of neither, or its options are not those of the class.
     """
-    group, _, name = record.component.partition("/")
-    path = catalog.get(group, {}).get(name) or (record.component if record.component in trust else None)
-    if path is None:
-        raise UserError(f"text stage {record.component} is not in the catalog; if you trust it, name it in trust=")
-    module, _, attribute = path.partition(":")
-    config_class = getattr(importlib.import_module(module), attribute)
-    if "${" in str(record.options) or "_target_" in record.options:
-        raise UserError(f"text stage {record.component}: options must be plain values")
+
+    def config_class(component: str) -> type[ComponentConfig]:
+        group, _, name = component.partition("/")
+        location = catalog.get(group, {}).get(name) or (component if component in trust else None)
+        if location is None:
+            raise UserError(f"text stage {component} is not in the catalog; if you trust it, name it in trust=")
+        return _import(location)
+
+    return from_saved({**record.options, COMPONENT: record.component}, TokenizerConfig, config_class, MANIFEST)
+
+
+def _import(location: str) -> type[ComponentConfig]:
+    module, _, attribute = location.partition(":")
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(config_class), record.options)
-        config = OmegaConf.to_object(merged)
-    except (OmegaConfBaseException, ValueError) as error:
-        raise UserError(f"text stage {record.component}: {str(error).splitlines()[0]}") from error
-    assert isinstance(config, TokenizerConfig)
-    return config
+        found: type[ComponentConfig] = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"text stage {location} cannot be imported: {error}") from error
+    return found
 
 
 def load_stages(
@@ -122,9 +124,3 @@ def copy_text_files(directory: Path, destination: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(directory / record.name, target)
     shutil.copyfile(directory / MANIFEST, destination / MANIFEST)
-
-
-def plain(value: Any) -> Any:
-    """A config dataclass as plain JSON."""
-    assert dataclasses.is_dataclass(value)
-    return OmegaConf.to_container(OmegaConf.structured(value), enum_to_str=True)

@@ -127,7 +127,7 @@ class Workers:
 
     def __init__(self, num_workers: int | None = None) -> None:
         """`num_workers`: None for as many as there are processors to use; 1 works in this process."""
-        self.num_workers = num_workers or len(os.sched_getaffinity(0))
+        self.num_workers = num_workers or _num_processors()
         self._executor: Executor | None = None
 
     def __enter__(self) -> Self:
@@ -163,6 +163,11 @@ class Workers:
                 yield waiting.popleft().result()
         except BrokenProcessPool as error:
             raise UserError("a worker process died, perhaps for want of memory: lower num_workers") from error
+
+
+def _num_processors() -> int:
+    """Those that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _die_on_interrupt() -> None:

@@ -140,9 +140,9 @@ class Vocabulary:
             UserError: the file is missing or not UTF-8, a line is malformed, or a token occurs twice.
         """
         vocabulary = cls(extra_specials)
-        for number, line in enumerate(_read(path).split("\n"), start=1):
-            if line:
-                vocabulary._add_line(line, f"{path}:{number}")
+        text = _read(path)
+        for number, line in enumerate(text.removesuffix("\n").split("\n") if text else [], start=1):
+            vocabulary._add_line(line, f"{path}:{number}")
         return vocabulary
 
     def _add_line(self, line: str, where: str) -> None:

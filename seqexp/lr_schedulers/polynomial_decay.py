@@ -39,5 +39,5 @@ class PolynomialDecay(LRScheduler):
             return warmup(update, num_warmup, 0.0, self.lr)
         if update >= self.total:
             return self.config.end_lr
-        left = 1 - (update - num_warmup) / (self.total - num_warmup)
-        return (self.lr - self.config.end_lr) * left**self.config.power + self.config.end_lr
+        left: float = 1 - (update - num_warmup) / (self.total - num_warmup)
+        return float((self.lr - self.config.end_lr) * left**self.config.power + self.config.end_lr)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class DecoderState(ABC):
-    """Memory of the decoder for the rows of a batch (sentences x beams)."""
+    """Memory of the decoder for the rows of a batch (sentences x beams). Used where no gradient is wanted."""
 
     @abstractmethod
     def reorder(self, rows: Tensor, sentences: Tensor | None = None) -> None:

@@ -71,7 +71,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 def _alive(holder: dict[str, Any]) -> bool:
     if holder["host"] == socket.gethostname():
         # A process number is used again some day; together with the start time it is unique.
-        return _start_time(holder["pid"]) == holder["started"]
+        return bool(_start_time(holder["pid"]) == holder["started"])
     return bool(time.time() - holder["heartbeat"] < STALE_SECONDS)
 
 

@@ -46,6 +46,8 @@ class TranslationConfig(TaskConfig):
 class TranslationTask(Task):
     """Sentence pairs, their vocabularies and their text stages."""
 
+    config: TranslationConfig
+
     def __init__(self, config: TranslationConfig, *, components: Catalog, directory: Path | None = None) -> None:
         """
         Args:

@@ -26,6 +26,16 @@ class ModelType(StrEnum):
     unigram = "unigram"
 
 
+class Normalization(StrEnum):
+    """How characters are unified before all else; `cf` folds case too."""
+
+    identity = "identity"
+    nfkc = "nfkc"
+    nfkc_cf = "nfkc_cf"
+    nmt_nfkc = "nmt_nfkc"
+    nmt_nfkc_cf = "nmt_nfkc_cf"
+
+
 @dataclass
 class SentencePieceConfig(TokenizerConfig):
     """Subwords learnt from the training text, or taken from an existing model."""
@@ -42,8 +52,8 @@ class SentencePieceConfig(TokenizerConfig):
     """Share of the text's characters that the model knows; 0.9995 is usual for Chinese or Japanese."""
     byte_fallback: bool = False
     """Write characters that the model does not know as their bytes rather than as one unknown token."""
-    normalization: str = "nmt_nfkc"
-    """SentencePiece's rule: `identity`, `nfkc`, `nmt_nfkc`, `nfkc_cf` or `nmt_nfkc_cf` (`cf` folds case)."""
+    normalization: Normalization = Normalization.nmt_nfkc
+    """SentencePiece's rule for unifying characters; decoding gives the unified text."""
     max_training_lines: int | None = None
     """Train on at most so many lines, drawn at random with a fixed seed; null takes all."""
     max_line_bytes: int = 65536
@@ -99,7 +109,7 @@ class SentencePieceTokenizer(Tokenizer):
                     model_type=str(self.config.model_type),
                     character_coverage=self.config.character_coverage,
                     byte_fallback=self.config.byte_fallback,
-                    normalization_rule_name=self.config.normalization,
+                    normalization_rule_name=str(self.config.normalization),
                     input_sentence_size=self.config.max_training_lines or 0,
                     max_sentence_length=self.config.max_line_bytes,
                     num_threads=NUM_THREADS,
@@ -139,6 +149,6 @@ def _explain(message: str, config: SentencePieceConfig) -> str:
     size = config.vocabulary_size
     if match := re.search(r"set it to a value <= (\d+)", message):
         return f"subword.vocabulary_size={size} is too large for this text: at most {match[1]}"
-    if "vocab_size()" in message or "required_chars" in message or "smaller than" in message:
-        return f"subword.vocabulary_size={size} is too small for the text's characters: {' '.join(message.split())}"
+    if match := re.search(r"smaller than required_chars. \d+ vs (\d+)", message):
+        return f"subword.vocabulary_size={size} is too small: at least {match[1]}, or lower subword.character_coverage"
     return f"subword: SentencePiece cannot be trained: {' '.join(message.split())}"

@@ -22,9 +22,7 @@ class EpochData:
 
     def micro_batches(self, epoch: int, start: int) -> Iterator[Batch]:
         """The micro-batches of an epoch from number `start` on."""
-        return micro_batches(
-            self._plan(epoch), self.split.collate, start=start, num_workers=self.config.num_workers
-        )
+        return micro_batches(self._plan(epoch), self.split.collate, start=start, num_workers=self.config.num_workers)
 
     def _make_plan(self, epoch: int) -> EpochPlan:
         return self.split.plan(self.limits, order=self.config.order, seed=self.seed, epoch=epoch)

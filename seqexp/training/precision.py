@@ -37,7 +37,7 @@ class FP32(Precision):
     def __init__(self, config: FP32Config) -> None: ...
 
     def backward(self, loss: Tensor) -> None:
-        loss.backward()
+        torch.autograd.backward(loss)
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
         optimizer.step()

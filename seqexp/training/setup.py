@@ -54,7 +54,9 @@ class Training:
             keep_last=config.checkpoint.keep_last,
             keep_best=config.checkpoint.keep_best,
         )
-        self.data = EpochData(task.load_split("train", self.model, for_training=True), limits, config.batch, config.seed)
+        self.data = EpochData(
+            task.load_split("train", self.model, for_training=True), limits, config.batch, config.seed
+        )
         self.step = TrainStep(
             model=self.model,
             criterion=criterion,

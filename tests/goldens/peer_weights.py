@@ -1,17 +1,13 @@
 """Reads what the peer (fairseq) saved: its checkpoints' tensors under our names, and its memory-mapped data."""
 
 import argparse
-import os
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
-
-SHARED = Path(os.environ.get("SEQEXP_SHARED", Path(__file__).resolve().parents[2].parent / "shared"))
-PEER_CASES = SHARED / "golden" / "peer_cases"
-MULTI30K = SHARED / "golden" / "multi30k_tiny"
 
 _RENAMED = [
     (r"\bembed_tokens\.", "embedding.tokens."),
@@ -66,3 +62,18 @@ def _fused(peer: dict[str, Tensor]) -> dict[str, Tensor]:
             fused[f"{prefix}encoder_attn.query.{part}"] = query
             fused[f"{prefix}encoder_attn.key_value.{part}"] = torch.cat([key, value])
     return fused
+
+
+_DTYPES = {1: "u1", 2: "i1", 3: "<i2", 4: "<i4", 5: "<i8", 8: "<u2", 9: "<u4"}
+
+
+def read_peer_data(prefix: Path) -> list[Tensor]:
+    """The sentences in `prefix`.idx and .bin, each int64 [length].
+
+    Index: 9 bytes of magic, uint64 version, uint8 dtype, uint64 number of sentences, their int32 lengths, int64 offsets.
+    """
+    index = prefix.with_name(prefix.name + ".idx").read_bytes()
+    assert index[:9] == b"MMIDIDX\0\0"
+    lengths = np.frombuffer(index, "<i4", int.from_bytes(index[18:26], "little"), 26)
+    tokens = np.fromfile(prefix.with_name(prefix.name + ".bin"), _DTYPES[index[17]]).astype(np.int64)
+    return [torch.from_numpy(sentence) for sentence in np.split(tokens, np.cumsum(lengths)[:-1])]

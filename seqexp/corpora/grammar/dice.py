@@ -27,11 +27,7 @@ class Dice:
         """Return an integer from first to last, both included."""
         return first + int(self._random() * (last - first + 1))
 
-    def weighted(self, options: Sequence[tuple[T, float]]) -> T:
-        """Return one of the options according to their weights."""
-        remaining = self._random() * sum(weight for _, weight in options)
-        for option, weight in options:
-            remaining -= weight
-            if remaining < 0:
-                return option
-        return options[-1][0]
+
+def weighted(*options: tuple[T, int]) -> tuple[T, ...]:
+    """Return each option as often as its weight says, ready for `Dice.pick`."""
+    return tuple(option for option, weight in options for _ in range(weight))

@@ -225,9 +225,7 @@ class NounPhrase:
             stem = self.adjective.superlative if self.superlative else self.adjective.stem
             words.append(stem + _ADJECTIVE_ENDINGS[self.determiner.declension][case][self.gender])
         words.append(self.noun.german(case, self.plural))
-        for attribute in (self.possessor, self.whole):
-            if attribute:
-                words.append(attribute.german("genitive"))
+        words += [attribute.german("genitive") for attribute in (self.possessor, self.whole) if attribute]
         if self.content:
             words.append(self.content.nominative)
         phrase = " ".join(words)

@@ -9,7 +9,7 @@ from typing import Literal
 from seqexp.corpora.grammar import modifiers, numbers, random_phrases
 from seqexp.corpora.grammar.clauses import Clause
 from seqexp.corpora.grammar.constituents import Constituent, Phrase
-from seqexp.corpora.grammar.dice import Dice
+from seqexp.corpora.grammar.dice import Dice, weighted
 from seqexp.corpora.grammar.modifiers import DIRECTION_PREPOSITIONS
 from seqexp.corpora.grammar.noun_phrases import A, NounPhrase
 from seqexp.corpora.grammar.nouns import NOUNS
@@ -18,17 +18,14 @@ from seqexp.corpora.grammar.verbs import Frame, Tense, Verb, verbs_of
 
 TenseGroup = Literal["any", "past", "nonpast"]
 
-_PAST_TENSES: tuple[tuple[Tense, float], ...] = (
-    ("past", 0.8), ("could", 0.08), ("had to", 0.06), ("wanted", 0.06)
-)  # fmt: skip
-_NONPAST_TENSES: tuple[tuple[Tense, float], ...] = (
-    ("present", 0.44), ("perfect", 0.18), ("future", 0.14),
-    ("can", 0.07), ("must", 0.07), ("want", 0.05), ("should", 0.05),
-)  # fmt: skip
-_FRAMES: tuple[tuple[Frame, float], ...] = (
-    ("transitive", 0.54), ("ditransitive", 0.09), ("intransitive", 0.17),
-    ("position", 0.06), ("placement", 0.05), ("motion", 0.09),
-)  # fmt: skip
+_PAST_TENSES: tuple[Tense, ...] = weighted(("past", 80), ("could", 8), ("had to", 6), ("wanted", 6))
+_NONPAST_TENSES: tuple[Tense, ...] = weighted(
+    ("present", 44), ("perfect", 18), ("future", 14), ("can", 7), ("must", 7), ("want", 5), ("should", 5)
+)
+_FRAMES: tuple[Frame, ...] = weighted(
+    ("transitive", 54), ("ditransitive", 9), ("intransitive", 17), ("position", 6), ("placement", 5), ("motion", 9)
+)
+_TIMES = weighted(("adverb", 55), ("weekday", 12), ("date", 18), ("clock", 15))
 _STATIVE_VERBS = {"have", "know", "believe", "hope", "say", "love", "need"}  # neither modal nor perfect
 _INANIMATE_TENSES = {"present", "past", "perfect", "future"}
 _BENEFICIARY_VERBS = {"buy", "cook", "build", "write", "order", "pick up", "bring along"}
@@ -45,7 +42,7 @@ def tense_of(dice: Dice, group: TenseGroup = "any", verb: Verb | None = None) ->
         group = "past" if dice.chance(0.45) else "nonpast"
     if verb and verb.lemma in _STATIVE_VERBS:
         return "past" if group == "past" else "present"
-    return dice.weighted(_PAST_TENSES if group == "past" else _NONPAST_TENSES)
+    return dice.pick(_PAST_TENSES if group == "past" else _NONPAST_TENSES)
 
 
 def is_past(tense: Tense) -> bool:
@@ -57,7 +54,7 @@ def time_for(dice: Dice, tense: Tense, negated: bool = False) -> Constituent:
     """Pick an adverbial of time that agrees with the tense."""
     if tense == "perfect":
         return dice.pick(modifiers.PERFECT_TIMES)
-    kind = dice.weighted((("adverb", 0.55), ("weekday", 0.12), ("date", 0.18), ("clock", 0.15)))
+    kind = dice.pick(_TIMES)
     if kind == "clock":
         return random_phrases.clock_time(dice)
     if kind == "adverb" or tense == "present":
@@ -91,7 +88,7 @@ def clause(
 ) -> Clause:
     """Build a random clause; a short one is about persons, without optional adverbials and with few adjectives."""
     if verb is None:
-        frame = dice.weighted(_FRAMES)
+        frame = dice.pick(_FRAMES)
         verb = dice.pick(personal_verbs(frame) if subject or short else verbs_of(frame))
     tense = tense or tense_of(dice, group, verb)
     if tense not in _INANIMATE_TENSES and not {"person", "animal"}.issuperset(verb.subjects):
@@ -119,14 +116,14 @@ def _with_arguments(dice: Dice, bare: Clause, adjective: float) -> Clause:
         return replace(bare, recipient=recipient, object=_object(dice, bare, True, adjective))
     if verb.frame == "position":
         if verb.lemma == "live":
-            return replace(bare, complements=(random_phrases.prepositional(dice, modifiers.RESIDENCE),))
-        return replace(bare, complements=(random_phrases.place(dice),))
+            return replace(bare, complements=(random_phrases.prepositional(dice, modifiers.RESIDENCE, negated),))
+        return replace(bare, complements=(random_phrases.place(dice, negated),))
     if verb.frame == "placement":
-        direction = random_phrases.prepositional(dice, dice.pick(modifiers.PLACEMENT_PREPOSITIONS))
+        direction = random_phrases.prepositional(dice, dice.pick(modifiers.PLACEMENT_PREPOSITIONS), negated)
         thing = noun_phrase(dice, verb.objects, definite=True, adjective=adjective)
         return replace(bare, object=thing, complements=(direction,))
     if verb.frame == "motion":
-        direction = random_phrases.prepositional(dice, DIRECTION_PREPOSITIONS[dice.pick(verb.objects)])
+        direction = random_phrases.prepositional(dice, DIRECTION_PREPOSITIONS[dice.pick(verb.objects)], negated)
         return replace(bare, complements=(direction,))
     return bare
 

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from functools import cache
 
-from seqexp.corpora.grammar import modifiers, noun_phrases, numbers
+from seqexp.corpora.grammar import modifiers, numbers
 from seqexp.corpora.grammar.constituents import Constituent, Person, Phrase
-from seqexp.corpora.grammar.dice import Dice
+from seqexp.corpora.grammar.dice import Dice, weighted
 from seqexp.corpora.grammar.modifiers import ADJECTIVES, Adjective, Preposition
 from seqexp.corpora.grammar.noun_phrases import (
     BARE,
+    EVERY,
+    MANY,
+    POSSESSIVES,
+    PRONOUNS,
+    SOME,
     THE,
+    THIS,
     A,
     Determiner,
     Name,
     NounPhrase,
     Pronoun,
+    numeral,
+    owner,
     prepositional_phrase,
 )
 from seqexp.corpora.grammar.nouns import COMPOUNDS, NAMES, NOUNS, Noun, nouns_tagged
@@ -53,20 +61,19 @@ def noun(dice: Dice, tags: tuple[str, ...]) -> Noun:
 
 
 # A determiner, or the kind of one that is still to be picked.
-DeterminerKinds = tuple[tuple[Determiner | str, float], ...]
-_DEFINITE_PLURALS: DeterminerKinds = ((THE, 0.5), (noun_phrases.THIS, 0.1), ("possessive", 0.4))
-_INDEFINITE_PLURALS: DeterminerKinds = (
-    (BARE, 0.35), ("numeral", 0.35), (noun_phrases.MANY, 0.15), (noun_phrases.SOME, 0.15)
-)  # fmt: skip
-_DEFINITE_MASSES: DeterminerKinds = ((THE, 0.7), ("possessive", 0.3))
-_MASSES: DeterminerKinds = ((BARE, 0.55), (THE, 0.3), ("possessive", 0.15))
-_DEFINITE_SINGULARS: DeterminerKinds = (
-    (THE, 0.47), ("possessive", 0.28), ("possessor", 0.1), ("owner", 0.06), (noun_phrases.THIS, 0.09)
-)  # fmt: skip
-_SINGULARS: DeterminerKinds = (
-    (THE, 0.36), ("possessive", 0.2), ("possessor", 0.08), ("owner", 0.05), (noun_phrases.THIS, 0.06), (A, 0.22),
-    (noun_phrases.EVERY, 0.03),
-)  # fmt: skip
+DeterminerKinds = tuple[Determiner | str, ...]
+_DEFINITE_PLURALS: DeterminerKinds = weighted((THE, 50), (THIS, 10), ("possessive", 40))
+_INDEFINITE_PLURALS: DeterminerKinds = weighted((BARE, 35), ("numeral", 35), (MANY, 15), (SOME, 15))
+_DEFINITE_MASSES: DeterminerKinds = weighted((THE, 70), ("possessive", 30))
+_MASSES: DeterminerKinds = weighted((BARE, 55), (THE, 30), ("possessive", 15))
+_DEFINITE_SINGULARS: DeterminerKinds = weighted(
+    (THE, 47), ("possessive", 28), ("possessor", 10), ("owner", 6), (THIS, 9)
+)
+_SINGULARS: DeterminerKinds = weighted(
+    (THE, 36), ("possessive", 20), ("possessor", 8), ("owner", 5), (THIS, 6), (A, 22), (EVERY, 3)
+)
+_PLACE_PREPOSITIONS = weighted(*zip(modifiers.PLACE_PREPOSITIONS, (45, 15, 10, 10, 10, 10), strict=True))
+_LARGEST_NUMBERS = weighted((12, 5), (99, 3), (999, 2))
 
 
 def noun_phrase(
@@ -79,15 +86,15 @@ def noun_phrase(
     is_plural = bool(head.plural) and dice.chance(plural)
     if is_plural:
         kinds = _DEFINITE_PLURALS if definite or dice.chance(0.6) else _INDEFINITE_PLURALS
-        return _modified(dice, _resolved(dice, dice.weighted(kinds), head), head, True, adjective)
+        return _modified(dice, _resolved(dice, dice.pick(kinds), head), head, True, adjective)
     if "mass" in head.tags:
         adjective *= 1.5
         kinds = _DEFINITE_MASSES if definite else _MASSES
     else:
         kinds = _DEFINITE_SINGULARS if definite else _SINGULARS
-    kind = dice.weighted(kinds)
+    kind = dice.pick(kinds)
     if kind == "owner" and "public" not in head.tags:
-        return NounPhrase(noun_phrases.owner(dice.pick(NAMES)), head)
+        return NounPhrase(owner(dice.pick(NAMES)), head)
     if kind == "possessor" and "public" not in head.tags:
         return _modified(dice, THE, head, False, adjective, possessor=_possessor(dice))
     return _modified(dice, _resolved(dice, kind, head), head, False, adjective)
@@ -95,21 +102,22 @@ def noun_phrase(
 
 def _resolved(dice: Dice, kind: Determiner | str, head: Noun) -> Determiner:
     """Turn the kind of a determiner into a determiner; public places have no possessor."""
-    if "kin" in head.tags and (kind is A or kind == "numeral"):
+    if "kin" in head.tags and (kind in (A, BARE) or kind == "numeral"):
         kind = "possessive"
     if isinstance(kind, Determiner):
         return kind
     if kind == "numeral":
-        return noun_phrases.numeral(dice.between(2, 12) if "person" in head.tags else number(dice))
+        return numeral(dice.between(2, 12) if "person" in head.tags else number(dice))
     if "public" in head.tags:
         return THE
-    return dice.pick(noun_phrases.POSSESSIVES)
+    return dice.pick(POSSESSIVES)
 
 
 def _possessor(dice: Dice) -> NounPhrase:
     """Build the short phrase of a person who owns something."""
-    determiner = THE if dice.chance(0.6) else dice.pick(noun_phrases.POSSESSIVES)
-    return _modified(dice, determiner, dice.pick(nouns_for(("person",))), False, 0.25)
+    head = dice.pick(nouns_for(("person",)))
+    determiner = THE if dice.chance(0.6) else _resolved(dice, "possessive", head)
+    return _modified(dice, determiner, head, False, 0.25)
 
 
 def _modified(
@@ -138,7 +146,7 @@ def measure_phrase(dice: Dice) -> NounPhrase:
     content = NOUNS[dice.pick(CONTENTS[vessel])]
     if dice.chance(0.5):
         return NounPhrase(A, NOUNS[vessel], content=content)
-    return NounPhrase(noun_phrases.numeral(dice.between(2, 12)), NOUNS[vessel], True, content=content)
+    return NounPhrase(numeral(dice.between(2, 12)), NOUNS[vessel], True, content=content)
 
 
 def phrase(
@@ -165,19 +173,18 @@ def phrase(
 def _pronouns_apart_from(person: Person) -> tuple[Pronoun, ...]:
     if person in ("3sg", "3pl"):
         # Twice "I", whose verb forms are its own.
-        return (noun_phrases.PRONOUNS[0], *noun_phrases.PRONOUNS)
-    return tuple(pronoun for pronoun in noun_phrases.PRONOUNS if pronoun.person in ("3sg", "3pl"))
+        return (PRONOUNS[0], *PRONOUNS)
+    return tuple(pronoun for pronoun in PRONOUNS if pronoun.person in ("3sg", "3pl"))
 
 
-def prepositional(dice: Dice, preposition: Preposition) -> Constituent:
+def prepositional(dice: Dice, preposition: Preposition, definite: bool = False) -> Constituent:
     """Build an adverbial of place or direction."""
-    return prepositional_phrase(preposition, noun_phrase(dice, preposition.tags, adjective=0.25, plural=0.15))
+    return prepositional_phrase(preposition, noun_phrase(dice, preposition.tags, definite, adjective=0.25, plural=0.15))
 
 
-def place(dice: Dice) -> Constituent:
+def place(dice: Dice, definite: bool = False) -> Constituent:
     """Build an adverbial of place."""
-    weights = (0.45, 0.15, 0.1, 0.1, 0.1, 0.1)
-    return prepositional(dice, dice.weighted(tuple(zip(modifiers.PLACE_PREPOSITIONS, weights, strict=True))))
+    return prepositional(dice, dice.pick(_PLACE_PREPOSITIONS), definite)
 
 
 def accompaniment(dice: Dice) -> Constituent:
@@ -196,8 +203,7 @@ def participant(dice: Dice, preposition: Preposition, subject: Phrase) -> Consti
 
 def number(dice: Dice) -> int:
     """Pick a number from two upwards, avoiding those that end in "one" after a hundred (hundertein Bücher)."""
-    last = dice.weighted(((12, 0.5), (99, 0.3), (999, 0.2)))
-    chosen = dice.between(2, last)
+    chosen = dice.between(2, dice.pick(_LARGEST_NUMBERS))
     return chosen + 1 if chosen % 100 == 1 else chosen
 
 

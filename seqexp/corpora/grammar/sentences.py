@@ -9,7 +9,7 @@ from functools import cache
 from seqexp.corpora.grammar import modifiers, numbers, random_phrases
 from seqexp.corpora.grammar.clauses import Clause, fronted, relative_clause, subordinate_clause
 from seqexp.corpora.grammar.constituents import Constituent
-from seqexp.corpora.grammar.dice import Dice
+from seqexp.corpora.grammar.dice import Dice, weighted
 from seqexp.corpora.grammar.modifiers import Adjective
 from seqexp.corpora.grammar.noun_phrases import (
     HOW_MANY,
@@ -31,6 +31,8 @@ _PASSIVE_VERBS = (
     "buy", "sell", "find", "build", "wash", "clean", "repair", "steal", "invite", "visit", "open", "close",
     "pick up", "throw away", "write", "turn on", "turn off",
 )  # fmt: skip
+_PREDICATIONS = weighted(("adjective", 30), ("comparison", 45), ("age", 25))
+_ADVERBIAL_CLAUSES = weighted(("causal", 55), ("when", 30), ("if", 15))
 _CAUSAL = (("because", "weil"), ("although", "obwohl"))
 _WHAT, _WHERE = Constituent("what", "was"), Constituent("where", "wo")
 _ADVERBIAL_QUESTIONS = (Constituent("when", "wann"), Constituent("why", "warum"))
@@ -43,8 +45,8 @@ def statement(dice: Dice) -> Marked:
 
 def predication(dice: Dice) -> Marked:
     """A statement with "be" and an adjective, a comparison or an age."""
-    tense: Tense = dice.weighted((("present", 0.55), ("past", 0.45)))
-    kind = dice.weighted((("adjective", 0.3), ("comparison", 0.45), ("age", 0.25)))
+    tense: Tense = "present" if dice.chance(0.55) else "past"
+    kind = dice.pick(_PREDICATIONS)
     if kind == "age":
         person = phrase(dice, ("person",), pronoun=0.4, definite=True)
         years = numbers.cardinal(dice.between(11, 99))
@@ -114,7 +116,7 @@ def passive(dice: Dice) -> Marked:
 
 def with_adverbial_clause(dice: Dice) -> Marked:
     """A main clause with a clause of cause, time or condition, after or before it."""
-    kind = dice.weighted((("causal", 0.55), ("when", 0.3), ("if", 0.15)))
+    kind = dice.pick(_ADVERBIAL_CLAUSES)
     group: TenseGroup = "past" if kind != "if" and dice.chance(0.5) else "nonpast"
     main = clause(dice, group, short=True)
     if kind == "causal":
@@ -160,7 +162,8 @@ def _relative(dice: Dice, antecedent: NounPhrase, group: TenseGroup, main_verb: 
     if "person" in antecedent.noun.tags:
         inner = clause(dice, group, subject=relative_pronoun(antecedent, "who"), short=True)
         return relative_clause("subject", ("", ""), inner)
-    verb = dice.pick([verb for verb in _verbs_with_object(antecedent.head) if verb.lemma != main_verb])
+    verbs = _verbs_with_object(antecedent.head)
+    verb = dice.pick([verb for verb in verbs if verb.lemma != main_verb] or verbs)
     pronoun = relative_pronoun(antecedent, "that")
     subject = phrase(dice, ("person",), pronoun=0.4, definite=True, adjective=0.1)
     inner = Clause(subject, verb, tense_of(dice, group, verb))
@@ -244,22 +247,22 @@ def adverbial_question(dice: Dice) -> Marked:
     return replace(asked, front=front, question=True), "?"
 
 
-_SENTENCE_TYPES: tuple[tuple[Callable[[Dice], Marked], float], ...] = (
-    (statement, 0.45),
-    (predication, 0.08),
-    (price, 0.02),
-    (passive, 0.05),
-    (with_adverbial_clause, 0.12),
-    (with_content_clause, 0.06),
-    (with_subject_relative, 0.05),
-    (with_object_relative, 0.05),
-    (polar_question, 0.05),
-    (subject_question, 0.015),
-    (object_question, 0.03),
-    (adverbial_question, 0.025),
+_SENTENCE_TYPES: tuple[Callable[[Dice], Marked], ...] = weighted(
+    (statement, 90),
+    (predication, 16),
+    (price, 4),
+    (passive, 10),
+    (with_adverbial_clause, 24),
+    (with_content_clause, 12),
+    (with_subject_relative, 10),
+    (with_object_relative, 10),
+    (polar_question, 10),
+    (subject_question, 3),
+    (object_question, 6),
+    (adverbial_question, 5),
 )
 
 
 def random_sentence(dice: Dice) -> Marked:
     """Build a main clause of a random type, with its punctuation mark."""
-    return dice.weighted(_SENTENCE_TYPES)(dice)
+    return dice.pick(_SENTENCE_TYPES)(dice)

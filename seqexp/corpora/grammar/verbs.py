@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from seqexp.corpora.grammar.constituents import Case, Person
@@ -132,7 +133,7 @@ class Verb:
 # No verb but "cost" has an English past like its present (put, cut, read), so the tense is always visible.
 _VERBS: dict[Frame, str] = {
     "transitive": """
-see sees saw seen | sehen sieht sah gesehen | person animal building vehicle outdoors attribute room tree / person animal
+see sees saw seen | sehen sieht sah gesehen | person animal building vehicle outdoors attribute tree / person animal
 find finds found found | finden findet fand gefunden | object clothes animal / person animal
 love loves loved loved | lieben liebt liebte geliebt | person animal outdoors artwork dessert colour
 have has had had | haben hat hatte gehabt | pet farm_animal car bicycle boat device clothes furniture object
@@ -242,6 +243,7 @@ BE = VERBS["be"]
 COST = VERBS["cost"]
 
 
+@cache
 def verbs_of(frame: Frame) -> tuple[Verb, ...]:
     """Return the verbs of a valency frame, in the order of the lexicon."""
     return tuple(verb for verb in VERBS.values() if verb.frame == frame)

@@ -12,7 +12,9 @@ from seqexp.runtime.errors import UserError
 
 def make_store(directory: Path, **options: Any) -> CheckpointStore:
     directory.mkdir(exist_ok=True)
-    return CheckpointStore(directory, **{"metric": "loss", "maximize": False, "keep_last": 2, "keep_best": 1, **options})
+    return CheckpointStore(
+        directory, **{"metric": "loss", "maximize": False, "keep_last": 2, "keep_best": 1, **options}
+    )
 
 
 def save(store: CheckpointStore, update: int, **metrics: float) -> Checkpoint:

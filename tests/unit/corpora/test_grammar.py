@@ -424,7 +424,7 @@ def _all_nouns() -> Iterator[Noun]:
 
 @cache
 def corpus(split: str) -> tuple[tuple[str, str], ...]:
-    return tuple(sentence_pairs(split, {"train": 40_000, "valid": 2_000, "test": 2_000}[split], seed=1))
+    return tuple(sentence_pairs(split, {"train": 40_000, "valid": 1_000, "test": 1_000}[split], seed=1))
 
 
 @pytest.mark.parametrize(
@@ -436,9 +436,9 @@ def corpus(split: str) -> tuple[tuple[str, str], ...]:
     ],
 )
 def test_pairs_never_change(split: str, digest: str) -> None:
-    lines = [f"{english}\t{german}\n" for english, german in sentence_pairs(split, 1_000, seed=1)]
-    assert lines == [f"{english}\t{german}\n" for english, german in corpus(split)[:1_000]]
+    lines = [f"{english}\t{german}\n" for english, german in corpus(split)[:1_000]]
     assert sha256("".join(lines).encode()).hexdigest() == digest
+    assert tuple(sentence_pairs(split, 100, seed=1)) == corpus(split)[:100]
 
 
 def test_seeds_differ() -> None:
@@ -447,12 +447,12 @@ def test_seeds_differ() -> None:
 
 def test_splits_are_disjoint_and_without_repetition() -> None:
     english = [pair[0] for split in ("train", "valid", "test") for pair in corpus(split)]
-    assert len(english) == len(set(english)) == 44_000
+    assert len(english) == len(set(english)) == 42_000
 
 
 def test_english_determines_german() -> None:
     translations: dict[str, str] = {}
-    other_seed = sentence_pairs("train", 8_000, seed=2)
+    other_seed = sentence_pairs("train", 9_000, seed=2)
     for pairs in (corpus("train"), corpus("valid"), corpus("test"), other_seed):
         for english, german in pairs:
             assert translations.setdefault(english, german) == german
