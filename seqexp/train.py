@@ -47,11 +47,17 @@ def main(config: TrainConfig) -> float:
         print("run.rerun=true trains it once more, in a directory of its own")
         return float(result["best"])
     directory.path.mkdir(parents=True, exist_ok=True)
-    with Lease(directory.path), writing_messages(directory.log):
+    with Lease(directory.path), writing_messages(directory.log), Journal(directory.journal) as journal:
         logger.info("run: %s", directory.path)
         directory.describe(saved, given_overrides(), provenance())
         usable = {group: saved[group] for group in ("task", "model", "generator")}
-        return train(config, task, directory, usable)
+        try:
+            return train(config, task, directory, usable, journal)
+        except BaseException as error:
+            journal.write("failed", 0, error=f"{type(error).__name__}: {error}")
+            if isinstance(error, KeyboardInterrupt):
+                logger.info("interrupted; the same command goes on from the newest checkpoint")
+            raise
 
 
 def run_directory(config: TrainConfig, saved: dict[str, Any], data_identity: str) -> RunDirectory:
@@ -66,11 +72,12 @@ def run_directory(config: TrainConfig, saved: dict[str, Any], data_identity: str
     return directory
 
 
-def train(config: TrainConfig, task: Task, directory: RunDirectory, usable: dict[str, Any]) -> float:
+def train(
+    config: TrainConfig, task: Task, directory: RunDirectory, usable: dict[str, Any], journal: Journal
+) -> float:
     training = Training(config, task, directory, usable)
     num_parameters = sum(parameter.numel() for parameter in training.model.parameters())
     logger.info("model: %s parameters on %s", f"{num_parameters:,}", training.device)
-    journal = Journal(directory.journal)
     started = time.monotonic()
     progress = training.train(journal)
     logger.info("stopped by %s after update %d", progress.stop_reason, progress.update)
@@ -98,7 +105,6 @@ def train(config: TrainConfig, task: Task, directory: RunDirectory, usable: dict
         "checkpoint": str(best.path),
     }
     journal.write("result", progress.update, seconds=round(time.monotonic() - started, 1))
-    journal.close()
     path = directory.finish(figures)
     print(f"result: {path}")
     return value

@@ -19,14 +19,12 @@ class Ensemble:
     The probability of a word is the mean of the models' probabilities.
 
     Args:
-        models: with the same vocabulary.
+        models: at least one; all with the same vocabulary.
         batch: the sources.
         temperature: divides the models' scores.
     """
 
     def __init__(self, models: Sequence[Seq2SeqModel], batch: PairBatch, temperature: float = 1.0) -> None:
-        if not models:
-            raise ValueError("models=[] is not valid: a search needs at least one model")
         self._models = models
         self._temperature = temperature
         self._encoded = [model.encode(batch.source_tokens, batch.source_lengths) for model in models]

@@ -74,14 +74,20 @@ class Search(Generator):
         self.start = eos if start is None else start
 
     def max_lengths(self, models: Sequence[Seq2SeqModel], batch: PairBatch) -> list[int]:
-        """For each sentence, the most tokens before `</s>`."""
+        """For each sentence, the most tokens before `</s>`.
+
+        Raises:
+            ValueError: no model, or `min_length` is more than a model can make.
+        """
         options = self._options
+        require(len(models) > 0, "models", "[]", "a search needs at least one")
         most = min(model.max_target_positions for model in models) - 1
+        require(options.min_length <= most, "min_length", options.min_length, f"the model allows {most} at most")
         lengths = batch.source_lengths.tolist()
         if options.max_length_from == LengthFrom.batch:
             lengths = [batch.source_tokens.shape[1]] * len(lengths)
         limits = (min(int(options.max_length_a * length + options.max_length_b), most) for length in lengths)
-        return [max(limit, min(options.min_length, most)) for limit in limits]
+        return [max(limit, options.min_length) for limit in limits]
 
     def restrict(self, log_probs: Tensor, step: int, previous: Tensor) -> None:
         """Change log-probabilities [R, V] of a step, in place, as the options say.

@@ -6,7 +6,8 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 
 class Journal:
@@ -24,7 +25,10 @@ class Journal:
         self._file.write(json.dumps(_finite(line), ensure_ascii=False, allow_nan=False) + "\n")
         self._file.flush()
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         os.fsync(self._file.fileno())
         self._file.close()
 

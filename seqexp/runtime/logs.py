@@ -29,6 +29,11 @@ def writing_messages(path: Path) -> Iterator[None]:
     logger.addHandler(handler)
     try:
         yield
+    except BaseException:
+        # To the file only: whoever called shows the error to the user.
+        record = logging.LogRecord("seqexp", logging.ERROR, __file__, 0, "stopped by an error", (), sys.exc_info())
+        handler.handle(record)
+        raise
     finally:
         logger.removeHandler(handler)
         handler.close()

@@ -152,7 +152,7 @@ def _with_adverbials(dice: Dice, plain: Clause) -> Clause:
     if tense in ("present", "past", "perfect") and not plain.negated and dice.chance(0.15):
         adverbs = modifiers.PERFECT_ADVERBS if tense == "perfect" else modifiers.FREQUENCIES
         return replace(extended, adverb=dice.pick(adverbs))
-    return _with_time(dice, extended) if dice.chance(0.5) else extended
+    return _with_time(dice, extended) if lemma not in _STATIVE_VERBS and dice.chance(0.5) else extended
 
 
 def _is_place(target: Phrase | None) -> bool:

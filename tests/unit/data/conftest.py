@@ -52,7 +52,7 @@ def write_corpus(tmp_path: Path) -> Callable[..., ParallelCorpusConfig]:
 
 @pytest.fixture
 def make_config(tmp_path: Path, write_corpus: Callable[..., ParallelCorpusConfig]) -> Callable[..., PrepareConfig]:
-    """The config of preparing the standard corpus into `tmp_path / "data"` in this process, with some options changed."""
+    """The config of preparing the standard corpus into `data`, in this process, with some options changed."""
 
     def make(**options: Any) -> PrepareConfig:
         options.setdefault("corpus", None)

@@ -116,9 +116,13 @@ def test_another_process_maps_the_files_anew(tmp_path: Path) -> None:
 
 
 def test_a_failed_writer_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), TokenStoreWriter(tmp_path / "x", token_dtype(10)) as writer:
-        writer.write(np.array([1]), np.array([1]))
-        raise RuntimeError
+    def fail() -> None:
+        with TokenStoreWriter(tmp_path / "x", token_dtype(10)) as writer:
+            writer.write(np.array([1]), np.array([1]))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert list(tmp_path.iterdir()) == []
 
 

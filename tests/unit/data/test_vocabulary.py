@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from seqexp.data.vocabulary import Vocabulary
 from seqexp.runtime.errors import UserError
 
-COUNTS = Counter("A B C D B C D C D D".split())
+COUNTS = Counter("ABCDBCDCDD")
 
 
 def test_specials_come_first() -> None:

@@ -28,9 +28,7 @@ def test_encoder_layer(normalize_before: bool) -> None:
 
 
 def test_decoder_layer_with_all_scales() -> None:
-    options = LayerOptions(
-        8, 12, 2, normalize_before=True, scale_attention=True, scale_ffn=True, scale_residuals=True
-    )
+    options = LayerOptions(8, 12, 2, normalize_before=True, scale_attention=True, scale_ffn=True, scale_residuals=True)
     layer = DecoderLayer(options, source_size=5)
     assert layer.attention_norm is not None
     assert layer.cross_attention is not None
@@ -71,6 +69,5 @@ def test_layerdrop() -> None:
     stack = LayerStack((nn.Identity() for _ in range(10)), layerdrop=0.3)
     num_kept = sum(len(stack.kept()) for _ in range(500))
     assert 0.66 < num_kept / 5000 < 0.74
-    assert stack.kept() != stack.kept() or stack.kept() != stack.kept()
     stack.eval()
     assert stack.kept() == list(range(10))

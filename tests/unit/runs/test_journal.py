@@ -6,29 +6,25 @@ from seqexp.runs.journal import Journal, read_journal
 def test_each_start_is_an_attempt(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     for attempt in (1, 2):
-        journal = Journal(path)
-        journal.write("train", 10, metrics={"loss": 1.5})
-        journal.close()
+        with Journal(path) as journal:
+            journal.write("train", 10, metrics={"loss": 1.5})
         assert journal.attempt == attempt
     assert [(line["attempt"], line["update"]) for line in read_journal(path)] == [(1, 10), (2, 10)]
 
 
 def test_a_torn_last_line_is_ignored_and_not_continued(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    journal = Journal(path)
-    journal.write("train", 1)
-    journal.close()
+    with Journal(path) as journal:
+        journal.write("train", 1)
     with path.open("a") as file:
         file.write('{"kind": "train", "upd')
     assert len(list(read_journal(path))) == 1
-    journal = Journal(path)
-    journal.write("train", 2)
-    journal.close()
+    with Journal(path) as journal:
+        journal.write("train", 2)
     assert [line["update"] for line in read_journal(path)] == [1, 2]
 
 
 def test_values_that_json_lacks_are_strings(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "journal.jsonl")
-    journal.write("train", 1, metrics={"loss": float("nan"), "norm": float("inf")})
-    journal.close()
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        journal.write("train", 1, metrics={"loss": float("nan"), "norm": float("inf")})
     assert next(read_journal(journal.path))["metrics"] == {"loss": "nan", "norm": "inf"}

@@ -60,7 +60,7 @@ def test_existing_codes_are_copied(trained: SubwordNMTTokenizer, tmp_path: Path)
 def test_mistakes(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no pair of characters"):
         tokenizer(tmp_path).train(["", "a"])
-    with pytest.raises(UserError, match="subword.codes=/nowhere cannot be read"):
+    with pytest.raises(UserError, match=r"subword.codes=/nowhere cannot be read"):
         tokenizer(tmp_path, codes="/nowhere").train([])
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(UserError, match=r"codes.bpe: not a readable file of merge operations"):

@@ -1,0 +1,112 @@
+"""An interrupted run ends as if it had not been interrupted, bit for bit."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seqexp.runs.journal import read_journal
+from seqexp.training.step import TrainStep
+
+from .conftest import TINY, Command
+
+OPTIONS = [
+    *TINY,
+    "stop.max_updates=40",
+    "batch.micro_batches=2",
+    "validation.every.updates=9",
+    "validation.scores=false",
+    "checkpoint.every.updates=4",
+    "log.every.updates=7",
+]
+
+
+class Crash(Exception):
+    """The process dies."""
+
+
+def weights_of(run: Path) -> dict[str, str]:
+    """Hash of the weights of each checkpoint that the run kept."""
+    infos = [json.loads(path.read_text()) for path in sorted(run.glob("checkpoints/*/checkpoint.json"))]
+    return {f"{info['update']}": info["files"]["model.safetensors"]["sha256"] for info in infos}
+
+
+def metrics_of(run: Path) -> dict[tuple[str, int], Any]:
+    """The figures of the journal, those of a later attempt in place of those of an earlier one, without speeds."""
+    found = {}
+    for line in read_journal(run / "journal.jsonl"):
+        if line["kind"] in ("train", "valid"):
+            metrics = {name: value for name, value in line["metrics"].items() if name != "tokens_per_second"}
+            found[line["kind"], line["update"]] = metrics
+    return found
+
+
+def die_at(update: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = TrainStep.__call__
+
+    def step(self: TrainStep, micro_batches: Any, number: int, *rest: Any) -> None:
+        if number == update:
+            raise Crash
+        original(self, micro_batches, number, *rest)
+
+    monkeypatch.setattr(TrainStep, "__call__", step)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [[], ["batch.num_workers=2"], ["lr_scheduler=inverse_sqrt", "optimizer=adamw", "model.encoder.layerdrop=0.3"]],
+    ids=["default", "workers", "layerdrop"],
+)
+def test_crashes_change_nothing(
+    tmp_path: Path, data: Path, command: Command, monkeypatch: pytest.MonkeyPatch, extra: list[str]
+) -> None:
+    command("train", *OPTIONS, *extra, f"task.data={data}", f"run.dir={tmp_path / 'whole'}")
+    arguments = [*OPTIONS, *extra, f"task.data={data}", f"run.dir={tmp_path / 'broken'}"]
+    for update in (2, 17, 18, 33):
+        with monkeypatch.context() as patch:
+            die_at(update, patch)
+            with pytest.raises(Crash):
+                command("train", *arguments)
+        assert not (tmp_path / "broken/result.json").exists()
+    command("train", *arguments)
+    assert weights_of(tmp_path / "broken") == weights_of(tmp_path / "whole")
+    assert metrics_of(tmp_path / "broken") == metrics_of(tmp_path / "whole")
+
+
+def test_the_number_of_micro_batches_per_update_does_not_change_the_loss_scale(
+    tmp_path: Path, data: Path, command: Command
+) -> None:
+    """A batch of 8 sentences, and the same as two of 4, give the same gradient but for rounding."""
+    losses = []
+    for sentences, parts in ((8, 1), (4, 2)):
+        run = tmp_path / str(parts)
+        options = ["model.dropout=0", "batch.order=as_is", "batch.max_tokens=null", f"batch.max_sentences={sentences}"]
+        more = [f"batch.micro_batches={parts}", f"task.data={data}", f"run.dir={run}", "stop.max_updates=6"]
+        command("train", *TINY, "validation.scores=false", "log.every.updates=1", *options, *more)
+        losses.append([m["loss"] for (kind, _), m in metrics_of(run).items() if kind == "train"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+@pytest.mark.slow
+def test_kill_9_at_random_moments(tmp_path: Path, data: Path, command: Command) -> None:
+    command("train", *OPTIONS, f"task.data={data}", f"run.dir={tmp_path / 'whole'}")
+    broken = tmp_path / "broken"
+    arguments = [sys.executable, "-m", "seqexp.train", *OPTIONS, f"task.data={data}", f"run.dir={broken}"]
+    chance = random.Random(os.getpid())
+    for _ in range(3):
+        process = subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not (broken / "journal.jsonl").exists() and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0.05, 0.6))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(arguments, cwd=tmp_path, check=True, capture_output=True)
+    assert weights_of(broken) == weights_of(tmp_path / "whole")
+    assert not (broken / "lease.json").exists()

@@ -1,0 +1,354 @@
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from seqexp.corpora.embedded import EmbeddedCorpusConfig
+from seqexp.corpora.parallel import ParallelCorpusConfig
+from seqexp.data import assembly
+from seqexp.data.assembly import VocabularyConfig
+from seqexp.data.indexed import TokenStore
+from seqexp.data.manifest import DroppedRecord, Manifest
+from seqexp.data.policies import EmptyLines, LinePolicyConfig
+from seqexp.data.prepare import PrepareConfig, Prepared, prepare
+from seqexp.data.stages import load_vocabulary
+from seqexp.runtime.errors import UserError
+from seqexp.tokenizers.base import Tokenizer, TokenizerConfig
+from seqexp.tokenizers.characters import CharactersConfig
+from seqexp.tokenizers.moses import MosesConfig
+from seqexp.tokenizers.sentencepiece import SentencePieceConfig
+from seqexp.tokenizers.subword_nmt import SubwordNMTConfig
+
+Catalog = Mapping[str, Mapping[str, str]]
+MakeConfig = Callable[..., PrepareConfig]
+WriteCorpus = Callable[..., ParallelCorpusConfig]
+
+
+def sentences(prepared: Prepared, split: str, field: str) -> list[str]:
+    """The tokens of a split as text."""
+    vocabulary = load_vocabulary(prepared.directory, prepared.manifest, field)
+    store = TokenStore(prepared.directory / f"{split}.{field}")
+    return [vocabulary.decode(store[number].tolist()) for number in range(len(store))]
+
+
+def content(directory: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def names_beside(directory: Path) -> set[str]:
+    """Names of what lies beside a directory, the corpus' files left out."""
+    return {
+        path.name for path in directory.parent.iterdir() if path.name.split(".")[0] not in ("train", "valid", "test")
+    }
+
+
+def test_a_data_directory(make_config: MakeConfig, catalog: Catalog, tmp_path: Path) -> None:
+    prepared = prepare(make_config(), catalog)
+    assert prepared.is_new
+    assert prepared.directory == tmp_path / "data"
+    manifest = Manifest.load(prepared.directory)
+    assert manifest == prepared.manifest
+    manifest.verify(prepared.directory)
+    assert names_beside(prepared.directory) == {"data"}
+    expected = {record.name for record in manifest.files()} | {"manifest.json"}
+    assert set(content(prepared.directory)) == expected
+    assert (manifest.kind, manifest.source, manifest.target) == ("parallel", "en", "de")
+    assert sentences(prepared, "train", "en")[:3] == ["the dog runs", "a cat", "the cat runs ."]
+    assert sentences(prepared, "valid", "de") == ["der Hund", "<unk> <unk>"]
+    assert manifest.splits["valid"].fields["de"].num_unknown == 2
+    assert manifest.splits["valid"].fields["de"].num_tokens == 6
+    assert (prepared.directory / "raw" / "test.de").read_bytes() == (tmp_path / "test.de").read_bytes()
+
+
+def test_nothing_of_the_test_split_is_dropped(make_config: MakeConfig, catalog: Catalog) -> None:
+    prepared = prepare(make_config(), catalog)
+    assert sentences(prepared, "test", "en") == ["a cat runs", "", "the dog"]
+    assert prepared.manifest.splits["test"].dropped == {}
+
+
+def test_dropped_pairs_are_counted_and_missing_from_the_raw_text(
+    make_config: MakeConfig, write_corpus: WriteCorpus, catalog: Catalog
+) -> None:
+    corpus = write_corpus(train=[("a", "b"), ("", "c"), ("d", " \u2028"), ("e", "f")])
+    prepared = prepare(make_config(corpus=corpus), catalog)
+    split = prepared.manifest.splits["train"]
+    assert split.num_examples == 2
+    assert split.dropped == {"empty": DroppedRecord(2, [2, 3])}
+    assert (prepared.directory / "raw" / "train.en").read_text() == "a\ne\n"
+    assert (prepared.directory / "raw" / "train.de").read_text() == "b\nf\n"
+    assert sentences(prepared, "train", "de") == ["b", "f"]
+    assert "2 empty" in prepared.summary()
+
+
+def test_summary(make_config: MakeConfig, catalog: Catalog) -> None:
+    lines = prepare(make_config(), catalog).summary().splitlines()
+    assert lines[0].split() == ["split", "field", "sentences", "tokens", "unknown", "dropped"]
+    assert lines[1].split() == ["train", "en", "12", "48", "0.00%", "0"]
+    assert len(lines) == 7
+
+
+@pytest.mark.parametrize("subword", [SentencePieceConfig(vocabulary_size=26), SubwordNMTConfig(num_operations=10)])
+def test_the_number_of_workers_does_not_matter(
+    make_config: MakeConfig, catalog: Catalog, tmp_path: Path, subword: TokenizerConfig
+) -> None:
+    made = []
+    for num_workers in (1, 2):
+        destination = str(tmp_path / f"data{num_workers}")
+        config = make_config(tokenizer=MosesConfig(), subword=subword, destination=destination, num_workers=num_workers)
+        made.append(prepare(config, catalog))
+    assert content(made[0].directory) == content(made[1].directory)
+    assert made[0].manifest.identity() == made[1].manifest.identity()
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_joint_or_separate(make_config: MakeConfig, catalog: Catalog, joint: bool) -> None:
+    subword = SubwordNMTConfig(num_operations=10, joint=joint)
+    prepared = prepare(make_config(subword=subword, vocabulary=VocabularyConfig(joint=joint)), catalog)
+    names = {record.name for record in prepared.manifest.text_files()}
+    separate = {"codes.en.bpe", "codes.de.bpe", "vocabulary.en.txt", "vocabulary.de.txt"}
+    assert names == ({"codes.bpe", "vocabulary.txt"} if joint else separate)
+    assert sentences(prepared, "train", "en")[1].replace("@@ ", "") == "a cat"
+    assert sentences(prepared, "train", "de")[1].replace("@@ ", "") == "eine Katze"
+
+
+def test_stages_are_applied_in_order(make_config: MakeConfig, catalog: Catalog) -> None:
+    config = make_config(tokenizer=MosesConfig(escape=False), subword=CharactersConfig())
+    prepared = prepare(config, catalog)
+    assert sentences(prepared, "test", "en")[0] == "a ▁ c a t ▁ r u n s"
+    assert [stage.component for stage in prepared.manifest.stages["en"]] == ["tokenizer/moses", "subword/characters"]
+
+
+class Recorded:
+    lines: list[str]
+
+
+@dataclass
+class RecordingConfig(TokenizerConfig):
+    _target_: str = f"{__name__}.RecordingTokenizer"
+
+
+class RecordingTokenizer(Tokenizer):
+    """Remembers the text that it is trained on."""
+
+    def __init__(self, config: RecordingConfig, *, directory: Path, language: str) -> None:
+        self.directory = directory
+
+    def files(self) -> list[str]:
+        return ["recorded"]
+
+    def train(self, lines: Iterable[str]) -> None:
+        Recorded.lines = list(lines)
+        (self.directory / "recorded").touch()
+
+    def encode(self, line: str) -> str:
+        return line
+
+    def decode(self, tokens: str) -> str:
+        return tokens
+
+
+@pytest.mark.parametrize("tokenizer", [None, MosesConfig()])
+def test_a_stage_learns_from_the_train_split_after_the_stage_before(
+    make_config: MakeConfig, write_corpus: WriteCorpus, catalog: Catalog, tokenizer: TokenizerConfig | None
+) -> None:
+    corpus = write_corpus(train=[("a  dog.", "ein\u2028Hund.")])
+    options = {"tokenizer": tokenizer} if tokenizer else {}
+    prepared = prepare(make_config(corpus=corpus, subword=RecordingConfig(), **options), catalog)
+    assert Recorded.lines == (["a dog .", "ein Hund ."] if tokenizer else ["a dog.", "ein Hund."])
+    assert prepared.manifest.stages["en"][1].component == f"{__name__}:RecordingConfig"
+
+
+def test_the_same_again_is_left_alone(make_config: MakeConfig, catalog: Catalog, tmp_path: Path) -> None:
+    first = prepare(make_config(), catalog)
+    times = {path: path.stat().st_mtime_ns for path in first.directory.rglob("*")}
+    again = prepare(make_config(num_workers=2, overwrite=True), catalog)
+    assert not again.is_new
+    assert again.manifest == first.manifest
+    assert times == {path: path.stat().st_mtime_ns for path in first.directory.rglob("*")}
+    assert names_beside(tmp_path / "data") == {"data"}
+
+
+@pytest.mark.parametrize("what", ["text", "options"])
+def test_other_text_or_options_need_overwrite(
+    make_config: MakeConfig, write_corpus: WriteCorpus, catalog: Catalog, what: str
+) -> None:
+    first = prepare(make_config(), catalog)
+    before = content(first.directory)
+    changed = {"corpus": write_corpus(valid=[("x", "y")])} if what == "text" else {"subword": CharactersConfig()}
+    with pytest.raises(UserError, match="choose another name or set overwrite=true"):
+        prepare(make_config(**changed), catalog)
+    assert content(first.directory) == before
+    second = prepare(make_config(**changed, overwrite=True), catalog)
+    assert second.is_new
+    assert content(first.directory) != before
+    assert names_beside(first.directory) == {"data"}
+
+
+def test_a_damaged_directory_needs_overwrite(make_config: MakeConfig, catalog: Catalog) -> None:
+    prepared = prepare(make_config(), catalog)
+    before = content(prepared.directory)
+    (prepared.directory / "train.en.bin").write_bytes(b"")
+    with pytest.raises(UserError, match=r"train.en.bin: it has 0 bytes.*overwrite=true replaces it"):
+        prepare(make_config(), catalog)
+    assert prepare(make_config(overwrite=True), catalog).is_new
+    assert content(prepared.directory) == before
+    (prepared.directory / "manifest.json").write_text("{")
+    with pytest.raises(UserError, match="overwrite=true replaces it"):
+        prepare(make_config(), catalog)
+    assert prepare(make_config(overwrite=True), catalog).is_new
+
+
+def test_a_directory_of_something_else_is_never_replaced(
+    make_config: MakeConfig, catalog: Catalog, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "thesis.tex").touch()
+    with pytest.raises(UserError, match="exists and is not a data directory"):
+        prepare(make_config(overwrite=True), catalog)
+    assert content(tmp_path / "data") == {"thesis.tex": b""}
+    (tmp_path / "data" / "thesis.tex").unlink()
+    assert prepare(make_config(), catalog).is_new
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("step", ["binarize_split", "count_tokens", "file_record"])
+@pytest.mark.parametrize("has_old", [False, True])
+def test_an_interruption_leaves_nothing(
+    make_config: MakeConfig,
+    catalog: Catalog,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    error: type[BaseException],
+    has_old: bool,
+) -> None:
+    if has_old:
+        prepare(make_config(subword=CharactersConfig()), catalog)
+    before = content(tmp_path)
+
+    def interrupt(*arguments: object, **options: object) -> None:
+        raise error
+
+    config = make_config(overwrite=True)
+    monkeypatch.setattr(assembly, step, interrupt)
+    with pytest.raises(error):
+        prepare(config, catalog)
+    assert names_beside(tmp_path / "data") == ({"data"} if has_old else set())
+    assert {name: text for name, text in content(tmp_path).items() if name.startswith("data")} == {
+        name: text for name, text in before.items() if name.startswith("data")
+    }
+
+
+def test_given_vocabularies(make_config: MakeConfig, catalog: Catalog, tmp_path: Path) -> None:
+    (tmp_path / "given.txt").write_text("the 5\ndog 4\nHund 1\n")
+    joint = prepare(make_config(vocabulary=VocabularyConfig(source=str(tmp_path / "given.txt"))), catalog)
+    assert (joint.directory / "vocabulary.txt").read_text() == "the 5\ndog 4\nHund 1\n"
+    assert sentences(joint, "train", "en")[0] == "the dog <unk>"
+    assert sentences(joint, "train", "de")[0] == "<unk> Hund <unk>"
+    config = VocabularyConfig(joint=False, target=str(tmp_path / "given.txt"))
+    separate = prepare(make_config(vocabulary=config, destination=str(tmp_path / "separate")), catalog)
+    assert sentences(separate, "train", "en")[0] == "the dog runs"
+    assert sentences(separate, "train", "de")[0] == "<unk> Hund <unk>"
+
+
+def test_a_changed_given_file_is_another_definition(make_config: MakeConfig, catalog: Catalog, tmp_path: Path) -> None:
+    (tmp_path / "given.txt").write_text("the 5\n")
+    config = make_config(vocabulary=VocabularyConfig(source=str(tmp_path / "given.txt")))
+    prepare(config, catalog)
+    (tmp_path / "given.txt").write_text("the 5\ndog 4\n")
+    with pytest.raises(UserError, match="other options or text"):
+        prepare(config, catalog)
+    (tmp_path / "given.txt").unlink()
+    with pytest.raises(UserError, match=r"given.txt cannot be read"):
+        prepare(config, catalog)
+
+
+def test_vocabulary_limits(make_config: MakeConfig, catalog: Catalog) -> None:
+    prepared = prepare(make_config(vocabulary=VocabularyConfig(max_size=6, multiple_of=4)), catalog)
+    vocabulary = load_vocabulary(prepared.directory, prepared.manifest, "en")
+    assert len(vocabulary) == 8
+    assert vocabulary.counts[4:] == [8, 8, 0, 0]
+    assert prepared.manifest.vocabularies["de"].num_tokens == 8
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ({"valid": [("a", "b\nc")]}, r"valid.en has 1 lines, .*valid.de has 2; line i of each"),
+        ({"train": [("a", "b\nc")]}, r"train.en has 1 lines, .*train.de has 2; line i of each"),
+        ({"train": []}, r"train.en is empty"),
+        ({"train": [("", "b")]}, r"train.en: the `lines` policy leaves no example"),
+    ],
+)
+def test_text_that_cannot_be_prepared(
+    make_config: MakeConfig,
+    write_corpus: WriteCorpus,
+    catalog: Catalog,
+    tmp_path: Path,
+    texts: dict[str, list[tuple[str, str]]],
+    message: str,
+) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        prepare(make_config(corpus=write_corpus(**texts)), catalog)
+    assert "\n" not in str(caught.value)
+    assert names_beside(tmp_path / "data") == set()
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_text_that_is_not_utf8(make_config: MakeConfig, catalog: Catalog, tmp_path: Path, num_workers: int) -> None:
+    config = make_config(num_workers=num_workers)
+    (tmp_path / "valid.de").write_bytes(b"gut\nM\xfcll\n")
+    with pytest.raises(UserError, match=r"valid.de:2: not UTF-8"):
+        prepare(config, catalog)
+    assert names_beside(tmp_path / "data") == set()
+
+
+def test_the_error_policy_names_the_line_of_the_input(
+    make_config: MakeConfig, catalog: Catalog, tmp_path: Path
+) -> None:
+    config = make_config(lines=LinePolicyConfig(empty=EmptyLines.error), tokenizer=MosesConfig())
+    with pytest.raises(UserError, match=rf"{tmp_path}/test.en:2: no tokens"):
+        prepare(config, catalog)
+
+
+def test_a_destination_that_cannot_be_written(make_config: MakeConfig, catalog: Catalog, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot be written"):
+        prepare(make_config(destination=str(tmp_path / "file" / "data")), catalog)
+
+
+def test_deeper_destinations_are_made(make_config: MakeConfig, catalog: Catalog, tmp_path: Path) -> None:
+    assert prepare(make_config(destination=str(tmp_path / "a" / "b")), catalog).is_new
+    assert (tmp_path / "a" / "b" / "manifest.json").exists()
+
+
+def test_the_embedded_corpus(make_config: MakeConfig, catalog: Catalog, tmp_path: Path) -> None:
+    corpus = EmbeddedCorpusConfig(num_train=30, num_valid=5, num_test=6)
+    prepared = prepare(make_config(corpus=corpus), catalog)
+    assert {name: split.num_examples for name, split in prepared.manifest.splits.items()} == {
+        "train": 30,
+        "valid": 5,
+        "test": 6,
+    }
+    again = prepare(make_config(corpus=corpus, destination=str(tmp_path / "again")), catalog)
+    assert again.manifest == prepared.manifest
+
+
+def test_no_paths_are_kept(make_config: MakeConfig, catalog: Catalog, tmp_path: Path) -> None:
+    prepared = prepare(make_config(), catalog)
+    assert str(tmp_path) not in json.dumps((prepared.directory / "manifest.json").read_text())
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_size": 4}, {"multiple_of": 0}, {"joint": True, "target": "x"}], ids=["size", "multiple", "target"]
+)
+def test_vocabulary_options_that_are_refused(options: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=f"vocabulary.{list(options)[-1]}"):
+        VocabularyConfig(**options)  # type: ignore[arg-type]
+
+
+def test_the_number_of_workers_is_positive() -> None:
+    with pytest.raises(ValueError, match="num_workers=0"):
+        PrepareConfig(num_workers=0)
