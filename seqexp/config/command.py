@@ -80,9 +80,6 @@ def run(
     """
     register(name, config_class, groups)
     trace_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    # Hydra would print its own version of an error and leave; this makes it raise instead.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-
     if help_wanted(sys.argv[1:]):
         sys.stdout.write(help_text(name, groups, sys.argv[1:]))
         return
@@ -101,7 +98,8 @@ def run(
     job.__module__, job.__qualname__ = "seqexp", name
     application = hydra.main(version_base="1.3", config_path=config_dir(), config_name=name)(job)
     try:
-        application()
+        with _errors_raised():
+            application()
     except UserError as error:
         _leave(error, trace_wanted)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
@@ -171,6 +169,19 @@ def help_text(name: str, groups: Iterable[str], arguments: list[str]) -> str:
     lines = [f"  {group}: {', '.join(sorted(options))}" for group, options in choices.items() if options]
     config = OmegaConf.to_yaml(node)
     return "\n".join([header, "", HELP, "", "Groups and their choices:", "", *lines, "", "The config:", "", config])
+
+
+@contextlib.contextmanager
+def _errors_raised() -> Iterator[None]:
+    """Hydra prints its own version of an error and leaves, unless this variable makes it raise."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if before is not None:
+            os.environ["HYDRA_FULL_ERROR"] = before
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """Vocabulary: tokens and their indices, in the dictionary format of fairseq."""
 
 import hashlib
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -62,11 +61,13 @@ class Vocabulary:
         """
         vocabulary = cls()
         specials = set(vocabulary.symbols)
-        kept = [(-count, symbol) for symbol, count in counts.items() if count >= threshold and symbol not in specials]
-        kept.sort()
-        limit = None if max_size is None else max(max_size - len(specials), 0)
-        for negative, symbol in itertools.islice(kept, limit):
-            vocabulary.add(symbol, -negative)
+        kept = sorted(symbol for symbol, count in counts.items() if count >= threshold and symbol not in specials)
+        kept.sort(key=counts.__getitem__, reverse=True)  # stable, also in reverse
+        if max_size is not None:
+            del kept[max(max_size - len(specials), 0) :]
+        vocabulary._indices.update(zip(kept, range(len(specials), len(specials) + len(kept)), strict=True))
+        vocabulary.symbols += kept
+        vocabulary.counts += map(counts.__getitem__, kept)
         vocabulary.pad_to_multiple(multiple_of)
         return vocabulary
 

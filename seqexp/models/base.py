@@ -49,8 +49,8 @@ class Encoded:
 class Seq2SeqModel(Model):
     """An encoder and a decoder that can run one token at a time.
 
-    `decode` works on R rows, a multiple k of the B encoded sentences (k hypotheses each, rows of one sentence adjacent):
-    the encoded states are kept once per sentence.
+    `decode` works on R rows, a multiple k of the B encoded sentences (k hypotheses each, rows of one sentence
+    adjacent): the encoded states are kept once per sentence.
     """
 
     max_source_positions: int
@@ -73,5 +73,6 @@ class Seq2SeqModel(Model):
         """
 
     def forward(self, batch: Batch) -> ModelOutput:
-        assert isinstance(batch, PairBatch) and batch.previous_tokens is not None
+        assert isinstance(batch, PairBatch)
+        assert batch.previous_tokens is not None
         return self.decode(batch.previous_tokens, self.encode(batch.source_tokens, batch.source_lengths))

@@ -70,7 +70,7 @@ _DTYPES = {1: "u1", 2: "i1", 3: "<i2", 4: "<i4", 5: "<i8", 8: "<u2", 9: "<u4"}
 def read_peer_data(prefix: Path) -> list[Tensor]:
     """The sentences in `prefix`.idx and .bin, each int64 [length].
 
-    Index: 9 bytes of magic, uint64 version, uint8 dtype, uint64 number of sentences, their int32 lengths, int64 offsets.
+    Index: 9 bytes of magic, uint64 version, uint8 dtype, uint64 number of sentences, int32 lengths, int64 offsets.
     """
     index = prefix.with_name(prefix.name + ".idx").read_bytes()
     assert index[:9] == b"MMIDIDX\0\0"

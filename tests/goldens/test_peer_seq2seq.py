@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def test_no_repeated_ngram(case: Case) -> None:
     found = BeamSearch(BeamSearchConfig(**options), eos=EOS, pad=PAD, unk=UNK).generate([case.model], case.batch)
     for hypothesis in (hypothesis for nbest in found for hypothesis in nbest):
         tokens = hypothesis.tokens.tolist()
-        bigrams = list(zip(tokens, tokens[1:], strict=False))
+        bigrams = list(pairwise(tokens))
         assert len(set(bigrams)) == len(bigrams)
 
 

@@ -36,7 +36,7 @@ class Clause:
     def combinations(self) -> tuple[Combination, ...]:
         """Every lexical combination that occurs in the clause and in what it contains."""
         person = self.subject.person
-        found = ((*self.subject.combinations, ("conjugation", self.verb.lemma, self._tense_label, person)))
+        found = (*self.subject.combinations, ("conjugation", self.verb.lemma, self._tense_label, person))
         if self.passive and self.subject.head:
             found += (("object", self.verb.lemma, self.subject.head),)
         if self.object and self.object.head:
@@ -123,22 +123,17 @@ def subordinate_clause(conjunction: tuple[str, str], clause: Clause) -> Constitu
 
 def fronted(subordinate: Constituent) -> Constituent:
     """Turn a subordinate clause into the first constituent of its main clause."""
-    return Constituent(
-        f"{subordinate.english},", f"{subordinate.german.removeprefix(', ')},", subordinate.combinations
-    )
+    return Constituent(f"{subordinate.english},", f"{subordinate.german.removeprefix(', ')},", subordinate.combinations)
 
 
-def relative_clause(gap: str, introduction: tuple[str, str], clause: Clause) -> Constituent:
+def relative_clause(clause: Clause, introduction: Constituent | None = None) -> Constituent:
     """Return a relative clause.
 
-    With the gap "subject", the clause's subject is the relative pronoun; with "object", `introduction` holds the
-    pronouns and the clause has no object.
+    Without introduction, the clause's subject is the relative pronoun; otherwise the introduction is the pronoun, and
+    the clause lacks its object.
     """
-    if gap == "object":
-        clause = replace(clause, front=Constituent(*introduction))
-    return Constituent(
-        english_clause(clause), f", {german_clause(clause, subordinate=True)}", clause.combinations
-    )
+    clause = replace(clause, front=introduction)
+    return Constituent(english_clause(clause), f", {german_clause(clause, subordinate=True)}", clause.combinations)
 
 
 def sentence(clause: Clause, mark: str) -> tuple[str, str]:

@@ -49,7 +49,7 @@ class Determiner:
 
     @property
     def is_definite(self) -> bool:
-        """Whether the phrase refers to something known, so that its clause is negated with "nicht"."""
+        """Whether the determiner itself presents the noun as known to the hearer."""
         return self.declension != "strong" and self.stem not in ("ein", "jed")
 
     def german(self, case: Case, gender: Gender) -> str:

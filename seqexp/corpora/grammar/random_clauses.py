@@ -11,7 +11,7 @@ from seqexp.corpora.grammar.clauses import Clause
 from seqexp.corpora.grammar.constituents import Constituent, Phrase
 from seqexp.corpora.grammar.dice import Dice, weighted
 from seqexp.corpora.grammar.modifiers import DIRECTION_PREPOSITIONS
-from seqexp.corpora.grammar.noun_phrases import A, NounPhrase
+from seqexp.corpora.grammar.noun_phrases import BARE, A, NounPhrase
 from seqexp.corpora.grammar.nouns import NOUNS
 from seqexp.corpora.grammar.random_phrases import noun_phrase, nouns_for, phrase
 from seqexp.corpora.grammar.verbs import Frame, Tense, Verb, verbs_of
@@ -129,13 +129,13 @@ def _with_arguments(dice: Dice, bare: Clause, adjective: float) -> Clause:
 
 
 def _object(dice: Dice, bare: Clause, negated: bool, adjective: float) -> Phrase:
-    """Build a direct object; under negation definite or with the article "a" (kein)."""
+    """Build a direct object; under negation definite, or without determiner but "a" (kein)."""
     verb, subject = bare.verb, bare.subject
     if negated and verb.frame == "transitive" and dice.chance(0.4):
-        indefinite = nouns_for(tuple(tag for tag in verb.objects if tag not in ("person", "attribute")))
-        countable = tuple(noun for noun in indefinite if noun.plural)
-        if countable:
-            return NounPhrase(A, dice.pick(countable))
+        things = [noun for noun in nouns_for(verb.objects) if noun.tags.isdisjoint(("person", "attribute"))]
+        if things:
+            thing = dice.pick(things)
+            return NounPhrase(A if thing.plural else BARE, thing)
     if "person" in verb.objects and verb.object_may_be_pronoun and dice.chance(0.25):
         # In German, "hat ein Kind ihn gesehen" is awkward, so an indefinite subject takes no pronoun as object.
         is_definite = not isinstance(subject, NounPhrase) or subject.determiner.is_definite

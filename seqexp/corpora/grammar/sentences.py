@@ -62,9 +62,7 @@ def predication(dice: Dice) -> Marked:
 
 def _described(dice: Dice, subject: NounPhrase, tense: Tense, adjectives: Sequence[Adjective]) -> Clause:
     adjective = dice.pick(adjectives)
-    predicate = Constituent(
-        adjective.english, adjective.german, (("adjective", adjective.english, subject.head),)
-    )
+    predicate = Constituent(adjective.english, adjective.german, (("adjective", adjective.english, subject.head),))
     return Clause(subject, BE, tense, negated=dice.chance(0.15), complements=(predicate,))
 
 
@@ -90,9 +88,7 @@ def _rivals(head: str, adjective: Adjective) -> tuple[str, ...]:
     """Return the nouns of the same kind as `head` to which the adjective applies."""
     kinds = NOUNS[head].tags - {"public", "inside", "beside"}
     return tuple(
-        name
-        for name, noun in NOUNS.items()
-        if kinds & noun.tags and adjective in random_phrases.adjectives_for(name)
+        name for name, noun in NOUNS.items() if kinds & noun.tags and adjective in random_phrases.adjectives_for(name)
     )
 
 
@@ -151,9 +147,7 @@ def with_content_clause(dice: Dice) -> Marked:
 def _verbs_with_object(head: str) -> tuple[Verb, ...]:
     """Return the verbs without preposition whose direct object can be the noun."""
     return tuple(
-        verb
-        for verb in verbs_of("transitive")
-        if not verb.preposition and NOUNS[head] in nouns_for(verb.objects)
+        verb for verb in verbs_of("transitive") if not verb.preposition and NOUNS[head] in nouns_for(verb.objects)
     )
 
 
@@ -161,13 +155,13 @@ def _relative(dice: Dice, antecedent: NounPhrase, group: TenseGroup, main_verb: 
     """Build a relative clause: persons are its subject ("who"), anything else its object ("that")."""
     if "person" in antecedent.noun.tags:
         inner = clause(dice, group, subject=relative_pronoun(antecedent, "who"), short=True)
-        return relative_clause("subject", ("", ""), inner)
+        return relative_clause(inner)
     verbs = _verbs_with_object(antecedent.head)
     verb = dice.pick([verb for verb in verbs if verb.lemma != main_verb] or verbs)
     pronoun = relative_pronoun(antecedent, "that")
     subject = phrase(dice, ("person",), pronoun=0.4, definite=True, adjective=0.1)
     inner = Clause(subject, verb, tense_of(dice, group, verb))
-    found = relative_clause("object", ("that", pronoun.german(verb.object_case)), inner)
+    found = relative_clause(inner, Constituent("that", pronoun.german(verb.object_case)))
     return found._replace(combinations=(*found.combinations, ("object", verb.lemma, antecedent.head)))
 
 
@@ -232,9 +226,7 @@ def object_question(dice: Dice) -> Marked:
 @cache
 def _object_question_verbs() -> tuple[Verb, ...]:
     """Return the verbs that can ask "what?": without preposition, their objects things."""
-    return tuple(
-        verb for verb in verbs_of("transitive") if not verb.preposition and "person" not in verb.objects
-    )
+    return tuple(verb for verb in verbs_of("transitive") if not verb.preposition and "person" not in verb.objects)
 
 
 def adverbial_question(dice: Dice) -> Marked:

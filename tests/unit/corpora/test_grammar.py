@@ -73,10 +73,8 @@ def in_case(case: Case, phrase: NounPhrase) -> Constituent:
 
 
 MAN, WOMAN, CHILD, BOYS = np(THE, "man"), np(THE, "woman"), np(THE, "child"), np(THE, "boy", plural=True)
-MAN_WHO_SLEEPS = np(
-    THE, "man", relative=relative_clause("subject", ("", ""), clause(relative_pronoun(MAN, "who"), "sleep"))
-)
-BOOK_SHE_WROTE = relative_clause("object", ("that", "das"), clause(SHE, "write", "past"))
+MAN_WHO_SLEEPS = np(THE, "man", relative=relative_clause(clause(relative_pronoun(MAN, "who"), "sleep")))
+BOOK_SHE_WROTE = relative_clause(clause(SHE, "write", "past"), Constituent("that", "das"))
 WHEN_HE_CAME = subordinate_clause(("when", "als"), clause(HE, "come back", "past"))
 
 HAND_CHECKED = {
@@ -218,6 +216,11 @@ HAND_CHECKED = {
         say(MAN, "have", negated=True, object=np(A, "horse")),
         "The man does not have a horse.",
         "Der Mann hat kein Pferd.",
+    ),
+    "kein before a mass noun": (
+        say(np(HIS, "father"), "drink", negated=True, object=np(BARE, "beer")),
+        "His father does not drink beer.",
+        "Sein Vater trinkt kein Bier.",
     ),
     "nicht after a definite object": (
         say(BOYS, "eat", "past", negated=True, object=np(THE, "apple", plural=True), time=YESTERDAY),

@@ -334,5 +334,5 @@ def test_invalid_options(options: dict[str, Any], message: str) -> None:
 
 
 def test_no_model() -> None:
-    with pytest.raises(ValueError, match="models=.* at least one"):
+    with pytest.raises(ValueError, match=r"models=\[\] is not valid: a search needs at least one"):
         search([], sources(0))
