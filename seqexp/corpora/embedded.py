@@ -6,6 +6,7 @@ from typing import TextIO
 
 from seqexp.config.base import require
 from seqexp.corpora.base import Corpus, CorpusConfig
+from seqexp.corpora.grammar.generate import sentence_pairs
 
 SOURCE, TARGET = "en", "de"
 
@@ -44,8 +45,6 @@ class EmbeddedCorpus(Corpus):
         return {split: self._write(directory / "raw", split, count) for split, count in counts.items()}
 
     def _write(self, directory: Path, split: str, count: int) -> dict[str, Path]:
-        from seqexp.corpora.grammar.generate import sentence_pairs
-
         directory.mkdir(parents=True, exist_ok=True)
         paths = {field: directory / f"{split}.{field}" for field in self.fields()}
         with _text(paths[SOURCE]) as sources, _text(paths[TARGET]) as targets:

@@ -3,6 +3,9 @@
 import contextlib
 import dataclasses
 import shutil
+import signal
+import sys
+import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -90,7 +93,11 @@ def prepare(config: PrepareConfig, catalog: Catalog) -> Prepared:
     destination = Path(config.destination)
     _refuse_other_content(destination)
     corpus: Corpus = build(config.corpus)
-    with _temporary_directory(destination) as directory, Workers(config.num_workers) as workers:
+    with (
+        _unwound_when_terminated(),
+        _temporary_directory(destination) as directory,
+        Workers(config.num_workers) as workers,
+    ):
         scratch = directory / "scratch"
         scratch.mkdir()
         inputs = _inspect(corpus.splits(scratch), workers)
@@ -206,6 +213,22 @@ def _existing(destination: Path, definition: str, overwrite: bool) -> Manifest |
             f"destination={destination} was made from other options or text: choose another name or set overwrite=true"
         )
     return None
+
+
+@contextlib.contextmanager
+def _unwound_when_terminated() -> Iterator[None]:
+    """SIGTERM, by which a batch system ends a job, cleans up as Ctrl-C does."""
+    is_ours = (
+        threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    )
+    if not is_ours:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextlib.contextmanager

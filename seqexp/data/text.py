@@ -4,10 +4,12 @@ Lines end in "\\n" only; a "\\r" before it is dropped. Other characters that Uni
 U+0085) are ordinary white space within a line.
 """
 
+import ctypes
 import hashlib
 import os
 import shutil
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -134,7 +136,9 @@ class Workers:
         if self.num_workers > 1:
             method = "fork" if "fork" in get_all_start_methods() else "spawn"
             context = get_context(method)
-            self._executor = ProcessPoolExecutor(self.num_workers, mp_context=context, initializer=_die_on_interrupt)
+            self._executor = ProcessPoolExecutor(
+                self.num_workers, mp_context=context, initializer=_end_with_the_main_process
+            )
             self._executor.submit(int)  # starts the processes now, while this one has no other thread
         return self
 
@@ -170,9 +174,14 @@ def _num_processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _die_on_interrupt() -> None:
-    """Ctrl-C reaches every process of the terminal; the main one tells the user, the workers end without a word."""
+def _end_with_the_main_process() -> None:
+    """Ctrl-C reaches every process of the terminal; the main one tells the user, the workers end without a word. When
+    the main one is killed they would wait for work for ever."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform == "linux":
+        parent_death_signal = 1  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)
 
 
 def copy_lines(source: Path, destination: Path, kept: NDArray[np.bool_] | None) -> None:

@@ -33,4 +33,7 @@ class Generator(ABC):
 
     @abstractmethod
     def generate(self, models: Sequence[Seq2SeqModel], batch: PairBatch) -> list[list[Hypothesis]]:
-        """For each sentence of the batch, in order, its hypotheses from best to worst."""
+        """For each sentence of the batch, in order, its hypotheses from best to worst.
+
+        There is at least one, unless the models give `</s>` probability 0 wherever it is allowed.
+        """

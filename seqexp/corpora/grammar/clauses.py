@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from seqexp.corpora.grammar.constituents import Combination, Constituent, Phrase
 from seqexp.corpora.grammar.noun_phrases import BARE, NO, A, NounPhrase, govern
 from seqexp.corpora.grammar.verbs import Tense, Verb
 
 
-@dataclass(frozen=True, slots=True)
-class Clause:
+class Clause(NamedTuple):
     """A clause without its linear order.
 
     `front` takes the place before the subject (an adverbial, a question word or a subordinate clause), `postfield`
@@ -101,7 +100,7 @@ def _middle_field(clause: Clause) -> list[str]:
     if clause.object:
         target = clause.object
         if negation and isinstance(target, NounPhrase) and target.determiner in (A, BARE):
-            target, negation = replace(target, determiner=NO), []
+            target, negation = target._replace(determiner=NO), []
         german = target.german(clause.verb.object_case)
         if clause.verb.preposition:
             late.append(govern(clause.verb.preposition, german))
@@ -132,7 +131,7 @@ def relative_clause(clause: Clause, introduction: Constituent | None = None) -> 
     Without introduction, the clause's subject is the relative pronoun; otherwise the introduction is the pronoun, and
     the clause lacks its object.
     """
-    clause = replace(clause, front=introduction)
+    clause = clause._replace(front=introduction)
     return Constituent(english_clause(clause), f", {german_clause(clause, subordinate=True)}", clause.combinations)
 
 

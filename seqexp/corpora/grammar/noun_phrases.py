@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from seqexp.corpora.grammar.constituents import Case, Combination, Constituent, Gender, Person, Phrase
 from seqexp.corpora.grammar.modifiers import CONTRACTIONS, Adjective, Preposition
@@ -152,8 +152,7 @@ class Name:
         return self.text
 
 
-@dataclass(frozen=True, slots=True)
-class NounPhrase:
+class NounPhrase(NamedTuple):
     """A determiner, an adjective and a noun, with what may surround them."""
 
     determiner: Determiner
@@ -166,7 +165,9 @@ class NounPhrase:
     content: Noun | None = None  # "a cup of tea", "eine Tasse Tee"
     relative: Constituent | None = None
 
-    is_pronoun = False
+    @property
+    def is_pronoun(self) -> bool:
+        return False
 
     @property
     def person(self) -> Person:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 from typing import Literal
 
@@ -107,24 +106,24 @@ def _with_arguments(dice: Dice, bare: Clause, adjective: float) -> Clause:
     """Add the objects and the places or directions that the verb requires."""
     verb, negated = bare.verb, bare.negated
     if verb.frame == "transitive":
-        if {"tea", "wine"} <= {noun.english for noun in nouns_for(verb.objects)} and dice.chance(0.25) and not negated:
-            return replace(bare, object=random_phrases.measure_phrase(dice))
-        return replace(bare, object=_object(dice, bare, negated, adjective))
+        if "drink" in verb.objects and dice.chance(0.25) and not negated:
+            return bare._replace(object=random_phrases.measure_phrase(dice))
+        return bare._replace(object=_object(dice, bare, negated, adjective))
     if verb.frame == "ditransitive":
         recipient = phrase(dice, ("person",), 0.3, definite=True, adjective=adjective / 2, apart_from=bare.subject)
         # A bare object after "her" could be read as "her books".
-        return replace(bare, recipient=recipient, object=_object(dice, bare, True, adjective))
+        return bare._replace(recipient=recipient, object=_object(dice, bare, True, adjective))
     if verb.frame == "position":
         if verb.lemma == "live":
-            return replace(bare, complements=(random_phrases.prepositional(dice, modifiers.RESIDENCE, negated),))
-        return replace(bare, complements=(random_phrases.place(dice, negated),))
+            return bare._replace(complements=(random_phrases.prepositional(dice, modifiers.RESIDENCE, negated),))
+        return bare._replace(complements=(random_phrases.place(dice, negated),))
     if verb.frame == "placement":
         direction = random_phrases.prepositional(dice, dice.pick(modifiers.PLACEMENT_PREPOSITIONS), negated)
         thing = noun_phrase(dice, verb.objects, definite=True, adjective=adjective)
-        return replace(bare, object=thing, complements=(direction,))
+        return bare._replace(object=thing, complements=(direction,))
     if verb.frame == "motion":
         direction = random_phrases.prepositional(dice, DIRECTION_PREPOSITIONS[dice.pick(verb.objects)], negated)
-        return replace(bare, complements=(direction,))
+        return bare._replace(complements=(direction,))
     return bare
 
 
@@ -146,12 +145,12 @@ def _object(dice: Dice, bare: Clause, negated: bool, adjective: float) -> Phrase
 def _with_adverbials(dice: Dice, plain: Clause) -> Clause:
     """Add optional adverbials: manner, participant, place, frequency and time."""
     tense, lemma = plain.tense, plain.verb.lemma
-    extended = replace(plain, complements=_optional_complements(dice, plain))
+    extended = plain._replace(complements=_optional_complements(dice, plain))
     if lemma in _LOCATED_VERBS and not plain.negated and not _is_place(plain.object) and dice.chance(0.35):
-        extended = replace(extended, complements=(*extended.complements, random_phrases.place(dice)))
+        extended = extended._replace(complements=(*extended.complements, random_phrases.place(dice)))
     if tense in ("present", "past", "perfect") and not plain.negated and dice.chance(0.15):
         adverbs = modifiers.PERFECT_ADVERBS if tense == "perfect" else modifiers.FREQUENCIES
-        return replace(extended, adverb=dice.pick(adverbs))
+        return extended._replace(adverb=dice.pick(adverbs))
     return _with_time(dice, extended) if lemma not in _STATIVE_VERBS and dice.chance(0.5) else extended
 
 
@@ -178,4 +177,4 @@ def _optional_complements(dice: Dice, plain: Clause) -> tuple[Constituent, ...]:
 def _with_time(dice: Dice, timeless: Clause) -> Clause:
     """Put an adverbial of time at the end of the English sentence, or at the beginning of both."""
     time = time_for(dice, timeless.tense, timeless.negated)
-    return replace(timeless, front=time) if dice.chance(0.45) else replace(timeless, time=time)
+    return timeless._replace(front=time) if dice.chance(0.45) else timeless._replace(time=time)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cache
 
 from seqexp.corpora.grammar import modifiers, numbers, random_phrases
@@ -120,12 +119,12 @@ def with_adverbial_clause(dice: Dice) -> Marked:
     elif group == "past":
         subordinate = subordinate_clause(("when", "als"), _short_clause(dice, "past", "past"))
     else:
-        main = replace(main, tense="present") if main.tense == "perfect" else main
+        main = main._replace(tense="present") if main.tense == "perfect" else main
         # "wenn" is both "when" of a present or future event and "if".
         subordinate = subordinate_clause((kind, "wenn"), _short_clause(dice, "nonpast", "present"))
     if dice.chance(0.35):
-        return replace(main, front=fronted(subordinate)), "."
-    return replace(main, postfield=subordinate), "."
+        return main._replace(front=fronted(subordinate)), "."
+    return main._replace(postfield=subordinate), "."
 
 
 def _short_clause(dice: Dice, group: TenseGroup, tense: Tense | None = None) -> Clause:
@@ -140,7 +139,7 @@ def with_content_clause(dice: Dice) -> Marked:
     group: TenseGroup = "past" if dice.chance(0.5) else "nonpast"
     main = clause(dice, group, verb=dice.pick(verbs_of("clausal")), short=True)
     content = _short_clause(dice, group)
-    return replace(main, postfield=subordinate_clause(("that", "dass"), content)), "."
+    return main._replace(postfield=subordinate_clause(("that", "dass"), content)), "."
 
 
 @cache
@@ -168,19 +167,19 @@ def _relative(dice: Dice, antecedent: NounPhrase, group: TenseGroup, main_verb: 
 def _antecedent(dice: Dice, tags: tuple[str, ...], adjective: float) -> NounPhrase:
     """Build the phrase that a relative clause identifies, without a possessor, which would do the same."""
     plain = noun_phrase(dice, tags, definite=True, adjective=adjective)
-    return replace(plain, determiner=THE, possessor=None, whole=None)
+    return plain._replace(determiner=THE, possessor=None, whole=None)
 
 
 def with_subject_relative(dice: Dice) -> Marked:
     """A clause whose subject has a relative clause."""
     antecedent = _antecedent(dice, ("person", "animal", "vehicle", "clothes"), adjective=0.0)
     group: TenseGroup = "past" if dice.chance(0.55) else "nonpast"
-    subject = replace(antecedent, relative=_relative(dice, antecedent, group))
+    subject = antecedent._replace(relative=_relative(dice, antecedent, group))
     if "person" in antecedent.noun.tags and dice.chance(0.7):
         return clause(dice, group, subject=subject, short=True), "."
     tense: Tense = "past" if group == "past" else "present"
     adjectives = random_phrases.adjectives_for(antecedent.head)
-    return replace(_described(dice, antecedent, tense, adjectives), subject=subject), "."
+    return _described(dice, antecedent, tense, adjectives)._replace(subject=subject), "."
 
 
 def with_object_relative(dice: Dice) -> Marked:
@@ -190,15 +189,15 @@ def with_object_relative(dice: Dice) -> Marked:
     subject = phrase(dice, ("person",), pronoun=0.45, definite=True, adjective=0.15)
     main = Clause(subject, verb, tense_of(dice, verb=verb), object=antecedent)
     group: TenseGroup = "past" if is_past(main.tense) else "nonpast"
-    return replace(main, postfield=_relative(dice, antecedent, group, verb.lemma)), "."
+    return main._replace(postfield=_relative(dice, antecedent, group, verb.lemma)), "."
 
 
 def polar_question(dice: Dice) -> Marked:
     """A question answered with yes or no."""
     asked = clause(dice, affirmative=True, short=dice.chance(0.5))
     if asked.tense == "had to":
-        asked = replace(asked, tense="past")
-    return replace(asked, front=None, question=True), "?"
+        asked = asked._replace(tense="past")
+    return asked._replace(front=None, question=True), "?"
 
 
 def subject_question(dice: Dice) -> Marked:
@@ -214,13 +213,13 @@ def object_question(dice: Dice) -> Marked:
     subject = phrase(dice, verb.subjects, pronoun=0.35, definite=True, adjective=0.15)
     asked = Clause(subject, verb, "past" if tense == "had to" else tense, question=True)
     if dice.chance(0.45):
-        return replace(asked, front=_WHAT), "?"
+        return asked._replace(front=_WHAT), "?"
     thing = dice.pick(tuple(noun for noun in nouns_for(verb.objects) if "attribute" not in noun.tags))
     is_counted = bool(thing.plural) and dice.chance(0.5)
     wanted = NounPhrase(HOW_MANY if is_counted else WHICH, thing, is_counted)
     german = wanted.german(verb.object_case)
     front = Constituent(wanted.english(), german, (("object", verb.lemma, thing.head),))
-    return replace(asked, front=front), "?"
+    return asked._replace(front=front), "?"
 
 
 @cache
@@ -233,10 +232,10 @@ def adverbial_question(dice: Dice) -> Marked:
     """A question with "where", "when" or "why"."""
     asked = clause(dice, affirmative=True, short=True)
     if asked.tense == "had to":
-        asked = replace(asked, tense="past")
+        asked = asked._replace(tense="past")
     is_place_open = asked.verb.lemma in ("work", "sleep", "dance", "play", "find", "buy", "see")
     front = _WHERE if is_place_open and dice.chance(0.6) else dice.pick(_ADVERBIAL_QUESTIONS)
-    return replace(asked, front=front, question=True), "?"
+    return asked._replace(front=front, question=True), "?"
 
 
 _SENTENCE_TYPES: tuple[Callable[[Dice], Marked], ...] = weighted(

@@ -1,4 +1,8 @@
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -239,6 +243,23 @@ def test_an_interruption_leaves_nothing(
     assert {name: text for name, text in content(tmp_path).items() if name.startswith("data")} == {
         name: text for name, text in before.items() if name.startswith("data")
     }
+
+
+def test_termination_leaves_nothing(
+    make_config: MakeConfig, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assembly, "count_tokens", lambda *arguments: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit) as caught:
+        prepare(make_config(), catalog)
+    assert caught.value.code == 143
+    assert names_beside(tmp_path / "data") == set()
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_torch_is_not_imported() -> None:
+    """It would take longer than preparing a small corpus."""
+    program = "import sys, seqexp.data.prepare; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_given_vocabularies(make_config: MakeConfig, catalog: Catalog, tmp_path: Path) -> None:
