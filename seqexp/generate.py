@@ -18,7 +18,15 @@ from seqexp.config.saved import to_saved
 from seqexp.data.split import Split
 from seqexp.distributed.base import Device
 from seqexp.generators.base import GeneratorConfig
-from seqexp.pretrained import TrainedModel, Translation, find_checkpoint, load_model, run_config, run_generator
+from seqexp.pretrained import (
+    TrainedModel,
+    Translation,
+    best_text,
+    find_checkpoint,
+    load_model,
+    run_config,
+    run_generator,
+)
 from seqexp.runs.identity import digest
 from seqexp.runtime.errors import UserError
 from seqexp.runtime.files import atomic_path, read_lines, sha256_of_file, write_json, write_text
@@ -71,7 +79,7 @@ def main(config: GenerateConfig) -> dict[str, float]:
     translations = dict(with_speed(model, split))
     seconds = time.monotonic() - started
     output = output_directory(config, generator)
-    best = {number: translations[number][0].text for number in range(len(split))}
+    best = {number: best_text(translations[number]) for number in range(len(split))}
     write_text(output / "hypotheses.txt", "".join(f"{text}\n" for text in best.values()))
     write_jsonl(output / "hypotheses.jsonl", split, translations)
     figures: dict[str, Any] = {

@@ -51,8 +51,8 @@ class TrainedModel:
     limits: BatchLimits
 
     def translate(self, sentences: Sequence[str]) -> list[str]:
-        """The best translation of each sentence."""
-        return [translations[0].text for translations in self.nbest(sentences)]
+        """The best translation of each sentence; empty where the search found none."""
+        return [best_text(translations) for translations in self.nbest(sentences)]
 
     def nbest(self, sentences: Sequence[str]) -> list[list[Translation]]:
         """The translations of each sentence, best first, as many as the generator's `nbest` says."""
@@ -75,6 +75,11 @@ class TrainedModel:
                     for hypothesis in hypotheses
                 ],
             )
+
+
+def best_text(translations: Sequence[Translation]) -> str:
+    """The first of the translations; empty where the search found none, as with weights that are not finite."""
+    return translations[0].text if translations else ""
 
 
 def load_model(

@@ -72,9 +72,7 @@ def run_directory(config: TrainConfig, saved: dict[str, Any], data_identity: str
     return directory
 
 
-def train(
-    config: TrainConfig, task: Task, directory: RunDirectory, usable: dict[str, Any], journal: Journal
-) -> float:
+def train(config: TrainConfig, task: Task, directory: RunDirectory, usable: dict[str, Any], journal: Journal) -> float:
     training = Training(config, task, directory, usable)
     num_parameters = sum(parameter.numel() for parameter in training.model.parameters())
     logger.info("model: %s parameters on %s", f"{num_parameters:,}", training.device)

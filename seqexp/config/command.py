@@ -139,7 +139,7 @@ def given_overrides() -> list[str]:
 
 
 def overridden_fields(group: str) -> list[str] | None:
-    """The options of a group that the command line sets, as `group.option=value`; None where it chooses the component."""
+    """The options of a group that the command line sets (`group.option=value`); None where it chooses the component."""
     fields = []
     for override in given_overrides():
         key = override.split("=", 1)[0].lstrip("+")

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class TranslationConfig(TaskConfig):
-    """Sentence pairs of a parallel corpus. Without `data`, English to German from a grammar that seqexp brings along."""
+    """Sentence pairs of a parallel corpus; without `data`, English and German by a grammar that seqexp brings along."""
 
     _target_: str = "seqexp.tasks.translation.TranslationTask"
     source_lang: str | None = None
@@ -38,7 +38,7 @@ class TranslationConfig(TaskConfig):
     target_lang: str | None = None
     """Language to translate into; null: the target that the data was prepared with."""
     too_long: LongExamples = LongExamples.drop
-    """What becomes of training pairs longer than the model's positions. Of other splits nothing is dropped: they are cut."""
+    """What becomes of training pairs longer than the model's positions. In other splits all are kept, and cut."""
     embedded_data: str = "data-bin/embedded"
     """Where the embedded corpus is put when there is no `data`."""
 

@@ -48,7 +48,8 @@ class Evaluator:
             return Evaluation(metrics)
         assert isinstance(model, Seq2SeqModel)
         found = dict(generate_batches(self.generator, [model], split, self.limits, self.device, max_batches))
-        hypotheses = {number: self.task.decode(found[number][0].tokens) for number in sorted(found)}
+        # A model gone wrong (weights not finite) finds nothing: that is an empty translation, and it scores so.
+        hypotheses = {n: self.task.decode(found[n][0].tokens) if found[n] else "" for n in sorted(found)}
         scores = score(hypotheses, split.references, self.scorers)
         values = {name: result.value for name, result in scores.items()}
         return Evaluation({**metrics, **values}, scores, list(hypotheses.values()))

@@ -24,7 +24,11 @@ PRESETS = sorted(
     for path in Path(config_dir()).glob("*/*.yaml")
     if path.parent.name in CATALOG
 )
-PREPROCESS = {"corpus": ["corpus.source_lang=en", "corpus.target_lang=de", "corpus.train=x"], "tokenizer": [], "subword": []}
+PREPROCESS = {
+    "corpus": ["corpus.source_lang=en", "corpus.target_lang=de", "corpus.train=x"],
+    "tokenizer": [],
+    "subword": [],
+}
 
 
 def compose(group: str, choice: str) -> Any:

@@ -33,7 +33,14 @@ def test_raw_text_to_scores(in_folder: Path, text: Path, command: Command, monke
     printed, _ = command("preprocess", "corpus=parallel", *languages, *prefixes, *options)
     assert "prepared: data-bin/numbers" in printed
 
-    train = [*TINY, "task.data=data-bin/numbers", "stop.max_epochs=25", "name=numbers", "validation.every.epochs=5", "checkpoint.metric=bleu"]
+    train = [
+        *TINY,
+        "task.data=data-bin/numbers",
+        "stop.max_epochs=25",
+        "name=numbers",
+        "validation.every.epochs=5",
+        "checkpoint.metric=bleu",
+    ]
     printed, messages = command("train", *train)
     result = read_result(printed)
     assert result["status"] == "finished"
@@ -50,7 +57,17 @@ def test_raw_text_to_scores(in_folder: Path, text: Path, command: Command, monke
     printed, _ = command("score", f"hypotheses={generated['hypotheses']}", f"references={generated['references']}")
     assert read_result(printed)["scores"]["bleu"] == bleu
     assert set(read_result(printed)["scores"]) == {"bleu", "chrf", "ter"}
-    sacrebleu = [sys.executable, "-m", "sacrebleu", generated["references"], "-i", generated["hypotheses"], "-w", "10", "-b"]
+    sacrebleu = [
+        sys.executable,
+        "-m",
+        "sacrebleu",
+        generated["references"],
+        "-i",
+        generated["hypotheses"],
+        "-w",
+        "10",
+        "-b",
+    ]
     shown = subprocess.run(sacrebleu, capture_output=True, text=True, check=True).stdout
     assert float(shown) == pytest.approx(bleu["score"], abs=1e-9)
 
@@ -60,7 +77,7 @@ def test_raw_text_to_scores(in_folder: Path, text: Path, command: Command, monke
     best = [line["hypotheses"][0]["text"] for line in lines]
     assert best == Path(generated["hypotheses"]).read_text().splitlines()
 
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("one two three.\n".encode())))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"one two three.\n")))
     printed, _ = command("interactive", f"run={run}")
     assert printed == "eins zwei drei.\n"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))

@@ -28,7 +28,7 @@ OPTIONS = [
 ]
 
 
-class Crash(Exception):
+class CrashError(Exception):
     """The process dies."""
 
 
@@ -53,7 +53,7 @@ def die_at(update: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def step(self: TrainStep, micro_batches: Any, number: int, *rest: Any) -> None:
         if number == update:
-            raise Crash
+            raise CrashError
         original(self, micro_batches, number, *rest)
 
     monkeypatch.setattr(TrainStep, "__call__", step)
@@ -72,7 +72,7 @@ def test_crashes_change_nothing(
     for update in (2, 17, 18, 33):
         with monkeypatch.context() as patch:
             die_at(update, patch)
-            with pytest.raises(Crash):
+            with pytest.raises(CrashError):
                 command("train", *arguments)
         assert not (tmp_path / "broken/result.json").exists()
     command("train", *arguments)
