@@ -31,6 +31,7 @@ from seqexp.runs.identity import digest
 from seqexp.runtime.errors import UserError
 from seqexp.runtime.files import atomic_path, read_lines, sha256_of_file, write_json, write_text
 from seqexp.runtime.logs import show_messages
+from seqexp.runtime.memory import use_large_pages
 from seqexp.scorers.base import ScorerConfig
 from seqexp.tasks.base import Task
 from seqexp.training.evaluation import score
@@ -66,6 +67,7 @@ class GenerateConfig:
 
 def main(config: GenerateConfig) -> dict[str, float]:
     show_messages()
+    use_large_pages()
     generator = run_generator(config.run[0], config.checkpoint, config.generator, overridden_fields("generator"))
     model = load_model(
         *config.run,

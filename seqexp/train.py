@@ -15,6 +15,7 @@ from seqexp.runs.journal import Journal
 from seqexp.runs.lease import Lease
 from seqexp.runs.provenance import provenance
 from seqexp.runtime.logs import show_messages, writing_messages
+from seqexp.runtime.memory import use_large_pages
 from seqexp.tasks.base import Task
 from seqexp.training.config import TrainConfig
 from seqexp.training.evaluation import Evaluation
@@ -38,6 +39,7 @@ GROUPS = (
 def main(config: TrainConfig) -> float:
     """Train; the return value is the best value of `checkpoint.metric`, for sweepers."""
     show_messages()
+    use_large_pages()
     task: Task = build(config.task, components=CATALOG)
     saved: dict[str, Any] = to_saved(config, component_name)
     directory = run_directory(config, saved, task.identity)

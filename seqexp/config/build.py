@@ -6,6 +6,7 @@ from typing import Any
 from hydra.utils import instantiate
 
 from seqexp.config.base import ComponentConfig
+from seqexp.runtime.errors import UserError
 
 
 def build(config: ComponentConfig, **runtime: Any) -> Any:
@@ -14,11 +15,17 @@ def build(config: ComponentConfig, **runtime: Any) -> Any:
     Args:
         config: a component's config; its `_target_` is resolved by Hydra's `instantiate`.
         runtime: live objects (vocabularies, parameters, ...), which never pass through Hydra.
+
+    Raises:
+        UserError: the component refuses its options.
     """
     factory = instantiate({"_target_": config._target_, "_partial_": True}, _recursive_=False)
-    if config.fields_as_arguments:
-        return factory(**runtime, **arguments(config))
-    return factory(config, **runtime)
+    try:
+        if config.fields_as_arguments:
+            return factory(**runtime, **arguments(config))
+        return factory(config, **runtime)
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def arguments(config: ComponentConfig) -> dict[str, Any]:

@@ -128,7 +128,7 @@ def typed(node: DictConfig, config_class: type[Config]) -> Config:
     except OmegaConfBaseException as error:
         raise UserError(mistakes.value_error(error)) from error
     except ValueError as error:
-        raise UserError(str(error)) from error
+        raise UserError(mistakes.refused_value(node) or str(error)) from error
     assert isinstance(config, config_class)
     return config
 

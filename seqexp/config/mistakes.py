@@ -76,6 +76,21 @@ def unread_keys(node: DictConfig, prefix: str = "") -> list[str]:
     return unread
 
 
+def refused_value(node: DictConfig, prefix: str = "") -> str | None:
+    """What the innermost dataclass that refuses its values says, with the full key of the field."""
+    for key in map(str, node):
+        child = None if OmegaConf.is_missing(node, key) else node._get_node(key)
+        if isinstance(child, DictConfig) and not child._is_none():
+            found = refused_value(child, f"{prefix}{key}.")
+            if found is not None:
+                return found
+    try:
+        OmegaConf.to_object(node)
+    except ValueError as error:
+        return f"{prefix}{error}"
+    return None
+
+
 def _unknown_choice(error: MissingConfigException) -> str:
     group, _, choice = str(error.missing_cfg_file).rpartition("/")
     options = sorted(option for option in error.options or [] if option != "schema")

@@ -26,7 +26,7 @@ class EmbeddedCorpusConfig(CorpusConfig):
 
     def __post_init__(self) -> None:
         for name in ("num_train", "num_valid", "num_test"):
-            require(getattr(self, name) > 0, f"corpus.{name}", getattr(self, name), "a positive number")
+            require(getattr(self, name) > 0, f"{name}", getattr(self, name), "a positive number")
 
 
 class EmbeddedCorpus(Corpus):

@@ -28,7 +28,7 @@ class ParallelCorpusConfig(CorpusConfig):
 
     def __post_init__(self) -> None:
         same = self.source_lang == self.target_lang != MISSING
-        require(not same, "corpus.target_lang", self.target_lang, "a language other than corpus.source_lang")
+        require(not same, "target_lang", self.target_lang, "a language other than corpus.source_lang")
 
 
 class ParallelCorpus(Corpus):

@@ -46,10 +46,10 @@ class VocabularyConfig:
 
     def __post_init__(self) -> None:
         size = self.max_size
-        require(size is None or size > 4, "vocabulary.max_size", size, "more than 4, or null")
-        require(self.multiple_of > 0, "vocabulary.multiple_of", self.multiple_of, "a positive number")
+        require(size is None or size > 4, "max_size", size, "more than 4, or null")
+        require(self.multiple_of > 0, "multiple_of", self.multiple_of, "a positive number")
         both = self.joint and self.target is not None
-        require(not both, "vocabulary.target", self.target, "a joint vocabulary is given by vocabulary.source")
+        require(not both, "target", self.target, "a joint vocabulary is given by vocabulary.source")
 
     def given(self, fields: Sequence[str]) -> dict[str, Path]:
         """The existing file of each field that has one."""

@@ -40,7 +40,7 @@ class LinePolicyConfig:
 
     def __post_init__(self) -> None:
         maximum = self.max_tokens
-        require(maximum is None or maximum > 1, "lines.max_tokens", maximum, "more than 1, or null")
+        require(maximum is None or maximum > 1, "max_tokens", maximum, "more than 1, or null")
 
 
 @dataclass(frozen=True)

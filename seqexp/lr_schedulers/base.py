@@ -14,7 +14,7 @@ class LRSchedulerConfig(ComponentConfig):
     """Updates over which the rate rises linearly from `warmup_init_lr` to its peak, the optimizer's `lr`."""
 
     def __post_init__(self) -> None:
-        require(self.warmup_updates >= 0, "lr_scheduler.warmup_updates", self.warmup_updates, "a count from 0")
+        require(self.warmup_updates >= 0, "warmup_updates", self.warmup_updates, "a count from 0")
 
 
 class LRScheduler(ABC):

@@ -25,11 +25,11 @@ class CosineConfig(LRSchedulerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.min_lr >= 0, "lr_scheduler.min_lr", self.min_lr, "a number not below 0")
-        require(self.period_growth >= 1, "lr_scheduler.period_growth", self.period_growth, "a number from 1")
+        require(self.min_lr >= 0, "min_lr", self.min_lr, "a number not below 0")
+        require(self.period_growth >= 1, "period_growth", self.period_growth, "a number from 1")
         require(
             self.period_updates is None or self.period_updates > 0,
-            "lr_scheduler.period_updates",
+            "period_updates",
             self.period_updates,
             "a count above 0, or null for the whole run",
         )

@@ -18,7 +18,7 @@ class InverseSqrtConfig(LRSchedulerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.warmup_init_lr >= 0, "lr_scheduler.warmup_init_lr", self.warmup_init_lr, "a number not below 0")
+        require(self.warmup_init_lr >= 0, "warmup_init_lr", self.warmup_init_lr, "a number not below 0")
 
 
 class InverseSqrt(LRScheduler):

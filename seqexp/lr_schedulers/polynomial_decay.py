@@ -18,11 +18,11 @@ class PolynomialDecayConfig(LRSchedulerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.end_lr >= 0, "lr_scheduler.end_lr", self.end_lr, "a number not below 0")
-        require(self.power > 0, "lr_scheduler.power", self.power, "a number above 0")
+        require(self.end_lr >= 0, "end_lr", self.end_lr, "a number not below 0")
+        require(self.power > 0, "power", self.power, "a number above 0")
         require(
             self.total_updates is None or self.total_updates > self.warmup_updates,
-            "lr_scheduler.total_updates",
+            "total_updates",
             self.total_updates,
             f"more than the {self.warmup_updates} updates of the warm-up, or null for the whole run",
         )

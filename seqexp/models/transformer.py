@@ -33,8 +33,8 @@ class TransformerConfig(ModelConfig):
     _target_: str = "seqexp.models.transformer.Transformer"
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
-    share_embeddings: ShareEmbeddings = ShareEmbeddings.decoder
-    """Which token embeddings are one table."""
+    share_embeddings: ShareEmbeddings = ShareEmbeddings.all
+    """Which token embeddings are one table; `all` needs a joint vocabulary."""
     activation: Activation = Activation.relu
     """Of the feed-forward networks."""
     dropout: float = 0.1

@@ -26,10 +26,10 @@ class Positions(StrEnum):
 class StackConfig:
     """Layers of one side."""
 
-    num_layers: int = 3
-    hidden_size: int = 256
+    num_layers: int = 2
+    hidden_size: int = 128
     """Width of the layers' inputs and outputs."""
-    ffn_size: int = 1024
+    ffn_size: int = 512
     """Width inside the feed-forward networks."""
     num_heads: int = 4
     """Attention heads; they share out `hidden_size`."""

@@ -14,7 +14,7 @@ class AdamConfig(OptimizerConfig):
     fields_as_arguments: ClassVar[bool] = True
 
     _target_: str = "torch.optim.Adam"
-    lr: float = 2e-3
+    lr: float = 4e-3
     betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
     """Decay of the running mean of the gradient and of its square."""
     eps: float = 1e-8
@@ -25,8 +25,8 @@ class AdamConfig(OptimizerConfig):
         super().__post_init__()
         require(
             len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),
-            "optimizer.betas",
+            "betas",
             self.betas,
             "two numbers from 0 to below 1",
         )
-        require(self.eps > 0, "optimizer.eps", self.eps, "a number above 0")
+        require(self.eps > 0, "eps", self.eps, "a number above 0")

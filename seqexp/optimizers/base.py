@@ -14,5 +14,5 @@ class OptimizerConfig(ComponentConfig):
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        require(self.lr > 0, "optimizer.lr", self.lr, "a number above 0")
-        require(self.weight_decay >= 0, "optimizer.weight_decay", self.weight_decay, "a number not below 0")
+        require(self.lr > 0, "lr", self.lr, "a number above 0")
+        require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "a number not below 0")

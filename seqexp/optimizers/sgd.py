@@ -20,10 +20,10 @@ class SGDConfig(OptimizerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.momentum >= 0, "optimizer.momentum", self.momentum, "a number not below 0")
+        require(self.momentum >= 0, "momentum", self.momentum, "a number not below 0")
         require(
             not self.nesterov or self.momentum > 0,
-            "optimizer.nesterov",
+            "nesterov",
             self.nesterov,
             "it needs optimizer.momentum above 0",
         )

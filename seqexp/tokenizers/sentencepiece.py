@@ -60,9 +60,9 @@ class SentencePieceConfig(TokenizerConfig):
     """Longer lines are not used to train the model. They are encoded all the same."""
 
     def __post_init__(self) -> None:
-        require(self.vocabulary_size > 3, "subword.vocabulary_size", self.vocabulary_size, "more than 3")
+        require(self.vocabulary_size > 3, "vocabulary_size", self.vocabulary_size, "more than 3")
         coverage = self.character_coverage
-        require(0 < coverage <= 1, "subword.character_coverage", coverage, "above 0 and at most 1")
+        require(0 < coverage <= 1, "character_coverage", coverage, "above 0 and at most 1")
 
     def portable(self) -> "SentencePieceConfig":
         return dataclasses.replace(self, model=None)

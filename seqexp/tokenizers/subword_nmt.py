@@ -35,7 +35,7 @@ class SubwordNMTConfig(TokenizerConfig):
     """An existing file of merges, copied into the data directory. The options of learning then have no effect."""
 
     def __post_init__(self) -> None:
-        require(self.num_operations > 0, "subword.num_operations", self.num_operations, "a positive number")
+        require(self.num_operations > 0, "num_operations", self.num_operations, "a positive number")
 
     def portable(self) -> "SubwordNMTConfig":
         return dataclasses.replace(self, codes=None)

@@ -22,8 +22,9 @@ from seqexp.training.precision import PrecisionConfig
 class BatchConfig:
     """An update's batch: `micro_batches` parts, each as large as memory allows."""
 
-    max_tokens: int | None = 4096
-    """Most tokens of a micro-batch, padding included, on the longer side; null: no limit."""
+    max_tokens: int | None = 1024
+    """Most tokens of a micro-batch, padding included, on the longer side; null: no limit. The default suits the small
+    default model on a CPU; with a GPU take as many as its memory holds."""
     max_sentences: int | None = None
     """Most sentences of a micro-batch; null: no limit."""
     micro_batches: int = 1
@@ -37,21 +38,21 @@ class BatchConfig:
     def __post_init__(self) -> None:
         for name in ("max_tokens", "max_sentences"):
             value = getattr(self, name)
-            require(value is None or value > 0, f"batch.{name}", value, "a count above 0, or null for no limit")
+            require(value is None or value > 0, f"{name}", value, "a count above 0, or null for no limit")
         require(
             self.max_tokens is not None or self.max_sentences is not None,
-            "batch.max_tokens",
+            "max_tokens",
             self.max_tokens,
             "give it or batch.max_sentences a number",
         )
-        require(self.micro_batches > 0, "batch.micro_batches", self.micro_batches, "a count above 0")
-        require(self.multiple_of > 0, "batch.multiple_of", self.multiple_of, "a count above 0")
-        require(self.num_workers >= 0, "batch.num_workers", self.num_workers, "a count from 0")
+        require(self.micro_batches > 0, "micro_batches", self.micro_batches, "a count above 0")
+        require(self.multiple_of > 0, "multiple_of", self.multiple_of, "a count above 0")
+        require(self.num_workers >= 0, "num_workers", self.num_workers, "a count from 0")
 
 
 @dataclass
 class ValidationConfig:
-    every: Interval = field(default_factory=lambda: Interval(epochs=1))
+    every: Interval = field(default_factory=Interval)
     splits: list[str] = field(default_factory=lambda: ["valid"])
     """The metrics of the first are called `loss`, `bleu`, ...; those of the others `<split>/loss`, ..."""
     final_splits: list[str] | None = None
@@ -64,14 +65,14 @@ class ValidationConfig:
     """Translations to show at the end."""
 
     def __post_init__(self) -> None:
-        require(self.sanity >= 0, "validation.sanity", self.sanity, "a count from 0")
-        require(self.num_samples >= 0, "validation.num_samples", self.num_samples, "a count from 0")
-        require(len(set(self.splits)) == len(self.splits), "validation.splits", self.splits, "each name once")
+        require(self.sanity >= 0, "sanity", self.sanity, "a count from 0")
+        require(self.num_samples >= 0, "num_samples", self.num_samples, "a count from 0")
+        require(len(set(self.splits)) == len(self.splits), "splits", self.splits, "each name once")
 
 
 @dataclass
 class CheckpointConfig:
-    every: Interval = field(default_factory=lambda: Interval(epochs=1))
+    every: Interval = field(default_factory=Interval)
     keep_last: int = 2
     """Newest checkpoints to keep."""
     keep_best: int = 1
@@ -80,16 +81,16 @@ class CheckpointConfig:
     """Validation metric that says which is best: `loss`, `nll_loss` or the name of a scorer."""
 
     def __post_init__(self) -> None:
-        require(self.keep_last > 0, "checkpoint.keep_last", self.keep_last, "a count above 0")
-        require(self.keep_best >= 0, "checkpoint.keep_best", self.keep_best, "a count from 0")
+        require(self.keep_last > 0, "keep_last", self.keep_last, "a count above 0")
+        require(self.keep_best >= 0, "keep_best", self.keep_best, "a count from 0")
 
 
 @dataclass
 class StopConfig:
-    """The run ends when the first of these is reached; null: not counted."""
+    """The run ends when the first of these is reached; null: not counted. All null: after four epochs."""
 
     max_updates: int | None = None
-    max_epochs: int | None = 10
+    max_epochs: int | None = None
     max_hours: float | None = None
     """Hours of training, those before an interruption included."""
     min_lr: float | None = None
@@ -100,7 +101,9 @@ class StopConfig:
     def __post_init__(self) -> None:
         for name in ("max_updates", "max_epochs", "max_hours", "min_lr", "patience"):
             value = getattr(self, name)
-            require(value is None or value > 0, f"stop.{name}", value, "a number above 0, or null")
+            require(value is None or value > 0, f"{name}", value, "a number above 0, or null")
+        if not any((self.max_updates, self.max_epochs, self.max_hours, self.min_lr, self.patience)):
+            self.max_epochs = 4
 
 
 @dataclass
@@ -115,8 +118,11 @@ class RunConfig:
 
 @dataclass
 class LogConfig:
-    every: Interval = field(default_factory=lambda: Interval(updates=50))
-    """When training metrics are written to the journal and shown."""
+    every_updates: int = 50
+    """Updates between two lines of training metrics in the journal and on the screen."""
+
+    def __post_init__(self) -> None:
+        require(self.every_updates > 0, "every_updates", self.every_updates, "a count above 0")
 
 
 @dataclass

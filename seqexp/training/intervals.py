@@ -7,7 +7,7 @@ from seqexp.config.base import require
 
 @dataclass
 class Interval:
-    """Due when any of these has passed since the last time; null: not counted."""
+    """Due when one of these has passed since the last time; null: not counted. All null: every epoch."""
 
     updates: int | None = None
     epochs: int | None = None
@@ -17,6 +17,10 @@ class Interval:
         for name in ("updates", "epochs", "minutes"):
             value = getattr(self, name)
             require(value is None or value > 0, name, value, "a number above 0, or null")
+
+    @property
+    def is_open(self) -> bool:
+        return self.updates is None and self.epochs is None and self.minutes is None
 
 
 @dataclass
@@ -32,6 +36,8 @@ class Mark:
 
 def is_due(interval: Interval, last: Mark, now: Mark) -> bool:
     """Whether `interval` has passed between two marks."""
+    if interval.is_open:
+        return now.epoch > last.epoch
     return (
         (interval.updates is not None and now.update - last.update >= interval.updates)
         or (interval.epochs is not None and now.epoch - last.epoch >= interval.epochs)

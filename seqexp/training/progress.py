@@ -20,7 +20,6 @@ class Progress:
     """Time spent training, over all attempts."""
     num_targets: int = 0
     """Target tokens trained on."""
-    logged: Mark = field(default_factory=Mark)
     validated: Mark = field(default_factory=Mark)
     saved: Mark = field(default_factory=Mark)
     best: float | None = None
@@ -39,5 +38,5 @@ class Progress:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
-        marks = {name: Mark(**state[name]) for name in ("logged", "validated", "saved")}
+        marks = {name: Mark(**state[name]) for name in ("validated", "saved")}
         return cls(**{**state, **marks})

@@ -92,7 +92,7 @@ class Trainer:
         progress.seconds = time.monotonic() - self._since
         progress.stop_reason = stop_reason(config.stop, progress, self.scheduler)
         self.display.advance(progress)
-        if is_due(config.log.every, progress.logged, progress.now) or progress.stop_reason:
+        if progress.update % config.log.every_updates == 0 or progress.stop_reason:
             self._log()
         valid: dict[str, float] = {}
         if is_due(config.validation.every, progress.validated, progress.now) or progress.stop_reason:
@@ -110,7 +110,7 @@ class Trainer:
             "lr": self.scheduler.lr_at(progress.update - 1),
             "tokens_per_second": targets / max(now - self._logged_at, 1e-9),
         }
-        progress.logged, self._logged_at = progress.now, now
+        self._logged_at = now
         self.metrics.clear()
         self.journal.write("train", progress.update, epoch=progress.epoch, metrics=metrics)
         self.display.show("train", progress, metrics)

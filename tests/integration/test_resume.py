@@ -24,7 +24,7 @@ OPTIONS = [
     "validation.every.updates=9",
     "validation.scores=false",
     "checkpoint.every.updates=4",
-    "log.every.updates=7",
+    "log.every_updates=7",
 ]
 
 
@@ -89,7 +89,7 @@ def test_the_number_of_micro_batches_per_update_does_not_change_the_loss_scale(
         run = tmp_path / str(parts)
         options = ["model.dropout=0", "batch.order=as_is", "batch.max_tokens=null", f"batch.max_sentences={sentences}"]
         more = [f"batch.micro_batches={parts}", f"task.data={data}", f"run.dir={run}", "stop.max_updates=6"]
-        command("train", *TINY, "validation.scores=false", "log.every.updates=1", *options, *more)
+        command("train", *TINY, "validation.scores=false", "log.every_updates=1", *options, *more)
         losses.append([m["loss"] for (kind, _), m in metrics_of(run).items() if kind == "train"])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 

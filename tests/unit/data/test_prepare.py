@@ -366,7 +366,7 @@ def test_no_paths_are_kept(make_config: MakeConfig, catalog: Catalog, tmp_path: 
     "options", [{"max_size": 4}, {"multiple_of": 0}, {"joint": True, "target": "x"}], ids=["size", "multiple", "target"]
 )
 def test_vocabulary_options_that_are_refused(options: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=f"vocabulary.{list(options)[-1]}"):
+    with pytest.raises(ValueError, match=list(options)[-1]):
         VocabularyConfig(**options)  # type: ignore[arg-type]
 
 

@@ -7,6 +7,7 @@ from seqexp.lr_schedulers.constant import ConstantConfig
 from seqexp.lr_schedulers.cosine import CosineConfig
 from seqexp.lr_schedulers.inverse_sqrt import InverseSqrtConfig
 from seqexp.lr_schedulers.polynomial_decay import PolynomialDecayConfig
+from seqexp.runtime.errors import UserError
 
 
 def test_constant_warms_up_from_zero() -> None:
@@ -41,5 +42,5 @@ def test_polynomial_decay_ends_where_the_run_does() -> None:
 
 @pytest.mark.parametrize("config", [CosineConfig(), PolynomialDecayConfig()])
 def test_a_run_without_end_needs_a_length(config: CosineConfig) -> None:
-    with pytest.raises(ValueError, match=r"lr_scheduler\.\w+=null needs a run of known length"):
+    with pytest.raises(UserError, match=r"lr_scheduler\.\w+=null needs a run of known length"):
         build(config, lr=1.0, max_updates=None)

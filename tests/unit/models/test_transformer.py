@@ -42,7 +42,7 @@ def count(num_layers: int, size: int, ffn_size: int, num_tables: int, pre_norm: 
 # Layers, width, feed-forward width, LayerNorm before; embedding tables that are not shared, dropout on
 # outputs, attention weights and activations; heads.
 PRESETS: dict[str, tuple[tuple[int, int, int, bool], int, tuple[float, float, float], int]] = {
-    "transformer": ((3, 256, 1024, True), 2, (0.1, 0, 0), 4),
+    "transformer": ((2, 128, 512, True), 1, (0.1, 0, 0), 4),
     "transformer_tiny": ((2, 64, 64, False), 3, (0.1, 0, 0), 2),
     "transformer_base": ((6, 512, 2048, False), 3, (0.1, 0, 0), 8),
     "transformer_iwslt_de_en": ((6, 512, 1024, False), 3, (0.1, 0, 0), 4),
@@ -95,19 +95,22 @@ def test_shared_tables_are_one() -> None:
             "share_embeddings=all is not valid: it needs a joint vocabulary, these have 10 and 12 symbols",
         ),
         (
-            TransformerConfig(share_embeddings=ShareEmbeddings.all, decoder=DecoderConfig(hidden_size=128)),
+            TransformerConfig(share_embeddings=ShareEmbeddings.all, decoder=DecoderConfig(hidden_size=64)),
             (10, 10),
-            "share_embeddings=all is not valid: it needs encoder.hidden_size=256 equal to .* 128",
+            "share_embeddings=all is not valid: it needs encoder.hidden_size=128 equal to .* 64",
         ),
         (
-            TransformerConfig(decoder=DecoderConfig(output_size=128)),
+            TransformerConfig(share_embeddings=ShareEmbeddings.decoder, decoder=DecoderConfig(output_size=64)),
             (10, 10),
-            "share_embeddings=decoder is not valid: .*input_size=256 .*output_size=128",
+            "share_embeddings=decoder is not valid: .*input_size=128 .*output_size=64",
         ),
         (
-            TransformerConfig(decoder=DecoderConfig(hidden_size=128, cross_self_attention=True)),
+            TransformerConfig(
+                share_embeddings=ShareEmbeddings.decoder,
+                decoder=DecoderConfig(hidden_size=64, cross_self_attention=True),
+            ),
             (10, 10),
-            "decoder.cross_self_attention=True is not valid: .*encoder.hidden_size=256",
+            "decoder.cross_self_attention=True is not valid: .*encoder.hidden_size=128",
         ),
     ],
 )
@@ -119,7 +122,7 @@ def test_options_that_do_not_go_together(config: TransformerConfig, sizes: tuple
 @pytest.mark.parametrize(
     ("config", "options", "message"),
     [
-        (EncoderConfig, {"num_heads": 5}, "num_heads=5 is not valid: it must divide hidden_size=256"),
+        (EncoderConfig, {"num_heads": 5}, "num_heads=5 is not valid: it must divide hidden_size=128"),
         (EncoderConfig, {"layerdrop": 1.0}, "layerdrop=1.0 is not valid"),
         (EncoderConfig, {"ffn_size": 0}, "ffn_size=0 is not valid: it must be positive"),
         (DecoderConfig, {"num_layers": -1}, "num_layers=-1 is not valid"),
