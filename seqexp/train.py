@@ -48,13 +48,15 @@ def main(config: TrainConfig) -> float:
         print(f"finished already: {directory.path} ({config.checkpoint.metric} {result['best']:.4f})")
         print("run.rerun=true trains it once more, in a directory of its own")
         return float(result["best"])
-    directory.path.mkdir(parents=True, exist_ok=True)
+    usable = {group: saved[group] for group in ("task", "model", "generator")}
+    # Everything is built before anything is written: a config that does not work leaves nothing behind.
+    training = Training(config, task, directory, usable)
+    directory.create()
     with Lease(directory.path), writing_messages(directory.log), Journal(directory.journal) as journal:
         logger.info("run: %s", directory.path)
         directory.describe(saved, given_overrides(), provenance())
-        usable = {group: saved[group] for group in ("task", "model", "generator")}
         try:
-            return train(config, task, directory, usable, journal)
+            return train(training, journal)
         except BaseException as error:
             journal.write("failed", 0, error=f"{type(error).__name__}: {error}")
             if isinstance(error, KeyboardInterrupt):
@@ -74,8 +76,9 @@ def run_directory(config: TrainConfig, saved: dict[str, Any], data_identity: str
     return directory
 
 
-def train(config: TrainConfig, task: Task, directory: RunDirectory, usable: dict[str, Any], journal: Journal) -> float:
-    training = Training(config, task, directory, usable)
+def train(training: Training, journal: Journal) -> float:
+    """Train to the end, evaluate the best checkpoint, write the result."""
+    config = training.config
     num_parameters = sum(parameter.numel() for parameter in training.model.parameters())
     logger.info("model: %s parameters on %s", f"{num_parameters:,}", training.device)
     started = time.monotonic()
@@ -84,7 +87,7 @@ def train(config: TrainConfig, task: Task, directory: RunDirectory, usable: dict
     best, evaluations = training.final()
     for split, evaluation in evaluations.items():
         journal.write("final", best.update, split=split, metrics=evaluation.metrics)
-        show_samples(config, task, training, split, evaluation)
+        show_samples(training, split, evaluation)
     value = float(best.metrics[config.checkpoint.metric])
     figures = {
         "status": "finished",
@@ -105,19 +108,16 @@ def train(config: TrainConfig, task: Task, directory: RunDirectory, usable: dict
         "checkpoint": str(best.path),
     }
     journal.write("result", progress.update, seconds=round(time.monotonic() - started, 1))
-    path = directory.finish(figures)
+    path = training.run.finish(figures)
     print(f"result: {path}")
     return value
 
 
-def show_samples(config: TrainConfig, task: Task, training: Training, name: str, evaluation: Evaluation) -> None:
-    """A few translations, and the scores, for a person to read."""
-    split = task.load_split(name, training.model)
-    num_samples = min(config.validation.num_samples, len(evaluation.hypotheses))
-    for number in range(0, len(evaluation.hypotheses), max(len(evaluation.hypotheses) // max(num_samples, 1), 1)):
-        if num_samples == 0:
-            break
-        num_samples -= 1
+def show_samples(training: Training, name: str, evaluation: Evaluation) -> None:
+    """A few translations, evenly spaced over the split, and the scores, for a person to read."""
+    split = training.task.load_split(name, training.model)
+    total, wanted = len(evaluation.hypotheses), training.config.validation.num_samples
+    for number in (total * sample // wanted for sample in range(min(wanted, total))):
         print(f"  source      {split.source_text(number)}")
         print(f"  translation {evaluation.hypotheses[number]}")
         print(f"  reference   {split.references(number)[0]}\n")

@@ -105,7 +105,7 @@ def run(
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if started and not isinstance(error, HydraException | OmegaConfBaseException):
             raise
-        message = mistakes.explain(error, lambda overrides: _known_keys(name, overrides), sys.argv[1:])
+        message = mistakes.explain(error, lambda overrides: _known_keys(name, overrides), _choices, sys.argv[1:])
         _leave(UserError(message), trace_wanted)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -190,6 +190,12 @@ def _composing() -> Iterator[None]:
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(version_base="1.3", config_dir=config_dir()):
         yield
+
+
+def _choices(group: str) -> list[str]:
+    """The presets of a group; of the empty one, the commands."""
+    with _composing():
+        return sorted(GlobalHydra.instance().config_loader().get_group_options(group, ObjectType.CONFIG))
 
 
 def _known_keys(name: str, overrides: list[str]) -> list[str]:

@@ -10,18 +10,20 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 KnownKeys = Callable[[list[str]], list[str]]
+Choices = Callable[[str], list[str]]
 
 
-def explain(error: Exception, known_keys: KnownKeys, arguments: list[str]) -> str:
+def explain(error: Exception, known_keys: KnownKeys, choices: Choices, arguments: list[str]) -> str:
     """One line about a config that does not compose.
 
     Args:
         error: what Hydra or OmegaConf raised.
         known_keys: gives every key of the config under a list of overrides.
+        choices: gives the choices of a group.
         arguments: the command line.
     """
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        return _unknown_choice(error)
+        return _unknown_choice(error.missing_cfg_file, choices)
     if isinstance(error, OverrideParseException):
         return f"cannot read the override {error.override!r}: write key=value, and quote values with special characters"
     text = str(error)
@@ -91,9 +93,9 @@ def refused_value(node: DictConfig, prefix: str = "") -> str | None:
     return None
 
 
-def _unknown_choice(error: MissingConfigException) -> str:
-    group, _, choice = str(error.missing_cfg_file).rpartition("/")
-    options = sorted(option for option in error.options or [] if option != "schema")
+def _unknown_choice(missing: str, choices: Choices) -> str:
+    group, _, choice = missing.rpartition("/")
+    options = choices(group)
     if not group:
         return f"no config named {choice}{nearest(choice, options)}"
     return f"{group}={choice} is not one of its choices ({', '.join(options)}){nearest(choice, options)}"

@@ -9,6 +9,8 @@ from seqexp.corpora.base import Corpus, CorpusConfig
 from seqexp.corpora.grammar.generate import sentence_pairs
 
 SOURCE, TARGET = "en", "de"
+GRAMMAR_VERSION = 1
+"""Raised with every change of the text that the grammar makes, so that prepared data of an older one is not used."""
 
 
 @dataclass

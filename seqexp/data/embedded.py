@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from seqexp.corpora.embedded import EmbeddedCorpusConfig
+from seqexp.corpora.embedded import GRAMMAR_VERSION, EmbeddedCorpusConfig
+from seqexp.data.manifest import MANIFEST
 from seqexp.data.prepare import PrepareConfig, prepare
 from seqexp.data.stages import Catalog
 from seqexp.tokenizers.sentencepiece import SentencePieceConfig
@@ -10,11 +11,14 @@ from seqexp.tokenizers.whitespace import WhitespaceConfig
 
 
 def embedded_data(destination: Path, components: Catalog) -> Path:
-    """The data directory of the embedded corpus; it is made where it is not there yet."""
+    """The data directory of the embedded corpus, below `destination`; it is made where it is not there yet."""
+    directory = destination / f"grammar-{GRAMMAR_VERSION}"
+    if (directory / MANIFEST).exists():
+        return directory
     config = PrepareConfig(
         corpus=EmbeddedCorpusConfig(),
         tokenizer=WhitespaceConfig(),
         subword=SentencePieceConfig(vocabulary_size=2000),
-        destination=str(destination),
+        destination=str(directory),
     )
     return prepare(config, components).directory

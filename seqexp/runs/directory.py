@@ -30,6 +30,18 @@ class RunDirectory:
     def config(self) -> Path:
         return self.path / "config.json"
 
+    def create(self) -> None:
+        """
+        Raises:
+            UserError: it cannot be made, or not be written.
+        """
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"run directory {self.path}: {error.strerror}; choose another with run.root= or run.dir="
+            ) from None
+
     def describe(self, config: dict[str, Any], overrides: list[str], provenance: dict[str, Any]) -> None:
         """Write what this run is; on resuming, the same again."""
         write_json(self.config, config)

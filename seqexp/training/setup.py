@@ -57,6 +57,7 @@ class Training:
         self.data = EpochData(
             task.load_split("train", self.model, for_training=True), limits, config.batch, config.seed
         )
+        self.num_updates = self._total_updates()
         self.step = TrainStep(
             model=self.model,
             criterion=criterion,
@@ -66,20 +67,20 @@ class Training:
             clip_norm=config.clip_norm,
             seed=config.seed,
         )
+        self.scheduler = build(config.lr_scheduler, lr=config.optimizer.lr, max_updates=self.num_updates)
 
     def train(self, journal: Journal) -> Progress:
         """Train from the newest checkpoint, or from the start."""
-        total = self.total_updates()
         trainer = Trainer(
             config=self.config,
             step=self.step,
-            scheduler=build(self.config.lr_scheduler, lr=self.config.optimizer.lr, max_updates=total),
+            scheduler=self.scheduler,
             data=self.data,
             validate=self._validate,
             save=self._save,
             store=self.store,
             journal=journal,
-            display=Display(total),
+            display=Display(self.num_updates),
         )
         checkpoint = self.store.last()
         if checkpoint is None:
@@ -89,7 +90,7 @@ class Training:
             logger.info("resuming after update %d", checkpoint.update)
         return trainer.train()
 
-    def total_updates(self) -> int | None:
+    def _total_updates(self) -> int | None:
         """Updates until `stop.max_updates` or `stop.max_epochs`, None where neither is set.
 
         Epochs are counted as long as the first; others may differ by an update or two.

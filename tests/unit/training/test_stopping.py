@@ -1,0 +1,35 @@
+import pytest
+
+from seqexp.config.build import build
+from seqexp.lr_schedulers.inverse_sqrt import InverseSqrtConfig
+from seqexp.training.config import StopConfig
+from seqexp.training.progress import Progress
+from seqexp.training.stopping import stop_reason
+
+SCHEDULE = build(InverseSqrtConfig(warmup_updates=100), lr=1.0, max_updates=None)
+
+
+@pytest.mark.parametrize(
+    ("config", "goes_on", "ends"),
+    [
+        (StopConfig(max_updates=10), Progress(update=9), Progress(update=10)),
+        (StopConfig(max_epochs=2), Progress(epoch=1), Progress(epoch=2)),
+        (StopConfig(max_hours=0.5), Progress(seconds=1799), Progress(seconds=1800)),
+        (StopConfig(patience=3), Progress(num_validations_since_best=2), Progress(num_validations_since_best=3)),
+        (StopConfig(min_lr=0.5), Progress(update=399), Progress(update=400)),
+    ],
+)
+def test_each_rule(config: StopConfig, goes_on: Progress, ends: Progress) -> None:
+    assert stop_reason(config, goes_on, SCHEDULE) is None
+    reason = stop_reason(config, ends, SCHEDULE)
+    assert reason is not None
+    assert reason.startswith("stop.")
+
+
+def test_a_low_rate_of_the_warmup_does_not_end_the_run() -> None:
+    assert stop_reason(StopConfig(min_lr=0.5), Progress(update=10), SCHEDULE) is None
+
+
+def test_only_a_run_without_any_rule_gets_one() -> None:
+    assert StopConfig().max_epochs == 4
+    assert StopConfig(max_updates=5).max_epochs is None
