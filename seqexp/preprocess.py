@@ -1,10 +1,11 @@
 """`python -m seqexp.preprocess`: make a data directory from raw text."""
 
-from pathlib import Path
+import dataclasses
 
 from seqexp.catalog import CATALOG, schemas
 from seqexp.config.command import run
 from seqexp.data.prepare import PrepareConfig, prepare
+from seqexp.runtime.files import write_json
 from seqexp.runtime.logs import show_messages
 
 
@@ -12,8 +13,12 @@ def main(config: PrepareConfig) -> None:
     show_messages()
     prepared = prepare(config, CATALOG)
     print(prepared.summary())
-    made = "prepared" if prepared.is_new else "already prepared from the same text and options"
-    print(f"{made}: {Path(prepared.directory)}")
+    if not prepared.is_new:
+        print(f"{prepared.directory} was prepared before, from the same text and options")
+    result = prepared.directory / "result.json"
+    splits = dataclasses.asdict(prepared.manifest)["splits"]
+    write_json(result, {"status": "finished", "identity": prepared.manifest.identity(), "splits": splits})
+    print(f"result: {result}")
 
 
 def cli() -> None:

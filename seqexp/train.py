@@ -42,7 +42,9 @@ def main(config: TrainConfig) -> float:
     use_large_pages()
     task: Task = build(config.task, components=CATALOG)
     saved: dict[str, Any] = to_saved(config, component_name)
-    directory = run_directory(config, saved, task.identity)
+    key = run_key(saved, task.identity)
+    directory = run_directory(config, key)
+    directory.refuse_other_run(key)
     result = directory.result()
     if result is not None:
         print(f"finished already: {directory.path} ({config.checkpoint.metric} {result['best']:.4f})")
@@ -54,7 +56,7 @@ def main(config: TrainConfig) -> float:
     directory.create()
     with Lease(directory.path), writing_messages(directory.log), Journal(directory.journal) as journal:
         logger.info("run: %s", directory.path)
-        directory.describe(saved, given_overrides(), provenance())
+        directory.describe(saved, given_overrides(), {"key": key, "data": task.identity, **provenance()})
         try:
             return train(training, journal)
         except BaseException as error:
@@ -64,12 +66,9 @@ def main(config: TrainConfig) -> float:
             raise
 
 
-def run_directory(config: TrainConfig, saved: dict[str, Any], data_identity: str) -> RunDirectory:
+def run_directory(config: TrainConfig, key: str) -> RunDirectory:
     """Where this run lives: `run.dir`, or a name made from what its result depends on."""
-    if config.run.dir is not None:
-        path = Path(config.run.dir)
-    else:
-        path = Path(config.run.root) / config.name / run_key(saved, data_identity)
+    path = Path(config.run.dir or Path(config.run.root) / config.name / key)
     directory = RunDirectory(path)
     if config.run.rerun and directory.result() is not None:
         return RunDirectory(fresh_sibling(path))

@@ -32,3 +32,4 @@ class DistributedConfig(ComponentConfig):
     """Base of all layouts' configs."""
 
     device: Device = Device.auto
+    """Where to compute; `auto` takes a GPU where there is one."""

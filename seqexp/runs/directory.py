@@ -42,6 +42,15 @@ class RunDirectory:
                 f"run directory {self.path}: {error.strerror}; choose another with run.root= or run.dir="
             ) from None
 
+    def refuse_other_run(self, key: str) -> None:
+        """
+        Raises:
+            UserError: a run of another config or other data lives here.
+        """
+        path = self.path / "provenance.json"
+        if path.exists() and json.loads(path.read_text(encoding="utf-8")).get("key") != key:
+            raise UserError(f"{self.path} holds a run of another config or other data: give run.dir= another name")
+
     def describe(self, config: dict[str, Any], overrides: list[str], provenance: dict[str, Any]) -> None:
         """Write what this run is; on resuming, the same again."""
         write_json(self.config, config)

@@ -32,6 +32,7 @@ class BatchConfig:
     multiple_of: int = 1
     """Micro-batches have a multiple of so many sentences where they can; none is dropped for it."""
     order: Order = Order.shuffled
+    """Of the training examples: `shuffled` draws batches of similar length anew in every epoch."""
     num_workers: int = 0
     """Processes that prepare batches beside the training; 0: in its own. The order is the same."""
 
@@ -52,6 +53,8 @@ class BatchConfig:
 
 @dataclass
 class ValidationConfig:
+    """When and on what the model is evaluated."""
+
     every: Interval = field(default_factory=Interval)
     splits: list[str] = field(default_factory=lambda: ["valid"])
     """The metrics of the first are called `loss`, `bleu`, ...; those of the others `<split>/loss`, ..."""
@@ -67,11 +70,14 @@ class ValidationConfig:
     def __post_init__(self) -> None:
         require(self.sanity >= 0, "sanity", self.sanity, "a count from 0")
         require(self.num_samples >= 0, "num_samples", self.num_samples, "a count from 0")
-        require(len(set(self.splits)) == len(self.splits), "splits", self.splits, "each name once")
+        unique = bool(self.splits) and len(set(self.splits)) == len(self.splits)
+        require(unique, "splits", self.splits, "at least one name, and each once")
 
 
 @dataclass
 class CheckpointConfig:
+    """When checkpoints are written and which are kept."""
+
     every: Interval = field(default_factory=Interval)
     keep_last: int = 2
     """Newest checkpoints to keep."""
@@ -90,7 +96,9 @@ class StopConfig:
     """The run ends when the first of these is reached; null: not counted. All null: after four epochs."""
 
     max_updates: int | None = None
+    """Updates."""
     max_epochs: int | None = None
+    """Passes over the training data."""
     max_hours: float | None = None
     """Hours of training, those before an interruption included."""
     min_lr: float | None = None
@@ -132,6 +140,7 @@ class TrainConfig:
     name: str = "default"
     """Experiment that the run belongs to: a folder below `run.root`."""
     seed: int = 1
+    """Of all randomness: initial weights, order of the data, dropout."""
     task: TaskConfig = MISSING
     model: ModelConfig = MISSING
     criterion: CriterionConfig = MISSING

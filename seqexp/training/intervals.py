@@ -7,11 +7,14 @@ from seqexp.config.base import require
 
 @dataclass
 class Interval:
-    """Due when one of these has passed since the last time; null: not counted. All null: every epoch."""
+    """How often something is done."""
 
     updates: int | None = None
+    """Updates. The three together: when one of them has passed; all null: every epoch."""
     epochs: int | None = None
+    """Passes over the training data."""
     minutes: float | None = None
+    """Minutes of training."""
 
     def __post_init__(self) -> None:
         for name in ("updates", "epochs", "minutes"):

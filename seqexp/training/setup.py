@@ -115,7 +115,13 @@ class Training:
         for number, (name, split) in enumerate(self.valid_splits.items()):
             found = self.evaluate(self.model, split).metrics
             metrics |= {key if number == 0 else f"{name}/{key}": value for key, value in found.items()}
+        self._require_metric(metrics)
         return metrics
+
+    def _require_metric(self, metrics: dict[str, float]) -> None:
+        wanted = self.config.checkpoint.metric
+        if wanted not in metrics:
+            raise UserError(f"checkpoint.metric={wanted}: validation gives {', '.join(metrics)}")
 
     def _check_validation(self) -> None:
         """Evaluate a few batches before the first update: what is wrong there shows now, not after an epoch."""
@@ -123,9 +129,7 @@ class Training:
             if self.config.validation.sanity:
                 found = self.evaluate(self.model, split, self.config.validation.sanity)
                 logger.info("before training | %s", " | ".join([name, *format_metrics(found.metrics)]))
-                if self.config.checkpoint.metric not in found.metrics:
-                    names = ", ".join(found.metrics)
-                    raise UserError(f"checkpoint.metric={self.config.checkpoint.metric}: validation gives {names}")
+                self._require_metric(found.metrics)
 
     def _save(self, progress: Progress, metrics: dict[str, float]) -> Checkpoint:
         return self.store.save(

@@ -31,7 +31,7 @@ def test_raw_text_to_scores(in_folder: Path, text: Path, command: Command, monke
     languages = ["corpus.source_lang=en", "corpus.target_lang=de"]
     options = ["subword.vocabulary_size=36", "destination=data-bin/numbers", "num_workers=1"]
     printed, _ = command("preprocess", "corpus=parallel", *languages, *prefixes, *options)
-    assert "prepared: data-bin/numbers" in printed
+    assert read_result(printed)["splits"]["train"]["num_examples"] == 300
 
     train = [
         *TINY,
@@ -91,6 +91,28 @@ def test_a_finished_run_says_so(in_folder: Path, data: Path, command: Command) -
     assert "finished already" in printed
     again = read_result(command("train", *arguments, "run.rerun=true")[0])["checkpoint"]
     assert Path(again).parents[1] == Path(f"{Path(run).parents[1]}-2")
+
+
+def test_a_directory_belongs_to_one_run(in_folder: Path, data: Path, command: Command) -> None:
+    arguments = [*TINY, f"task.data={data}", "stop.max_updates=2", "validation.scores=false", "run.dir=mine"]
+    command("train", *arguments)
+    with pytest.raises(SystemExit):
+        command("train", *arguments, "seed=2")
+
+
+def test_a_config_that_does_not_work_leaves_nothing(in_folder: Path, data: Path, command: Command) -> None:
+    for wrong in ("model.encoder.hidden_size=64", "batch.max_tokens=5", "lr_scheduler.period_updates=0"):
+        with pytest.raises(SystemExit):
+            command("train", *TINY, f"task.data={data}", wrong)
+    assert list(in_folder.iterdir()) == []
+
+
+def test_the_data_serves_both_directions(in_folder: Path, data: Path, command: Command) -> None:
+    arguments = [*TINY, f"task.data={data}", "stop.max_updates=2", "validation.scores=false"]
+    result = read_result(command("train", *arguments, "task.source_lang=de", "task.target_lang=en")[0])
+    run = Path(result["checkpoint"]).parents[1]
+    generated = read_result(command("generate", f"run={run}", "split=valid")[0])
+    assert Path(generated["references"]).read_text() == (data / "raw/valid.en").read_text()
 
 
 def test_a_sweep_runs_every_job(in_folder: Path, data: Path, command: Command) -> None:
