@@ -84,6 +84,17 @@ def test_a_preset_says_only_what_differs(preset: str) -> None:
         assert OmegaConf.select(base, key) != value, f"{preset}: {key} restates the default"
 
 
+@pytest.mark.parametrize(
+    "choice",
+    [f"{group}={path.stem}" for group in ("experiment", "debug") for path in Path(config_dir(), group).glob("*.yaml")],
+)
+def test_an_experiment_composes(choice: str) -> None:
+    GlobalHydra.instance().clear()
+    register("train", TrainConfig, schemas(*CATALOG))
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=config_dir()):
+        typed(hydra.compose("train", [choice]), TrainConfig)
+
+
 def flatten(content: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     leaves = []
     for key, value in content.items():

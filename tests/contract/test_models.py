@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from seqexp.catalog import CATALOG, import_config
 from seqexp.config.build import build
 from seqexp.criterions.cross_entropy import CrossEntropy, CrossEntropyConfig
 from seqexp.data.batch import PairBatch
@@ -23,8 +24,12 @@ POST: dict[str, Any] = {**SIDE, "normalize_before": False}
 LEARNED: dict[str, Any] = {**SIDE, "positions": Positions.learned}
 NONE: dict[str, Any] = {**SIDE, "positions": Positions.none}
 
+LISTED: dict[str, Any] = {name: import_config(location)() for name, location in CATALOG["model"].items()}
+"""Every model of the catalog with its defaults: a new one is tested by being listed."""
+
 MODELS: dict[str, ModelConfig] = {
-    "transformer": TransformerConfig(encoder=EncoderConfig(**SIDE), decoder=DecoderConfig(**SIDE)),
+    **LISTED,
+    "pre_norm": TransformerConfig(encoder=EncoderConfig(**SIDE), decoder=DecoderConfig(**SIDE)),
     "post_norm": TransformerConfig(
         encoder=EncoderConfig(**POST), decoder=DecoderConfig(**POST), share_embeddings=ShareEmbeddings.all
     ),

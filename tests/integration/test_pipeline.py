@@ -93,6 +93,14 @@ def test_a_finished_run_says_so(in_folder: Path, data: Path, command: Command) -
     assert Path(again).parents[1] == Path(f"{Path(run).parents[1]}-2")
 
 
+def test_without_data_the_embedded_corpus_is_made(in_folder: Path, command: Command) -> None:
+    result = read_result(command("train", "debug=short", "validation.scores=false")[0])
+    assert result["updates"] == 2
+    made = list(Path("data-bin/embedded").iterdir())
+    assert len(made) == 1
+    assert (made[0] / "raw/test.de").exists()
+
+
 def test_a_directory_belongs_to_one_run(in_folder: Path, data: Path, command: Command) -> None:
     arguments = [*TINY, f"task.data={data}", "stop.max_updates=2", "validation.scores=false", "run.dir=mine"]
     command("train", *arguments)
