@@ -4,7 +4,7 @@ Every function works on whole files, cut into chunks of lines; the result is the
 """
 
 import functools
-import pickle
+import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -51,14 +51,13 @@ class StageSpec:
 @dataclass(frozen=True)
 class _EncodeTask:
     chunk: Chunk
-    stages: bytes
-    """Pickled specs; bytes, so that they are the key of what a process has built already."""
+    stages: tuple[StageSpec, ...]
     output: Path
 
 
 def encode_text(source: Path, stages: Sequence[StageSpec], output: Path, workers: Workers, title: str) -> None:
     """Write the text of `source`, after the stages, line for line to `output`; `title` is what the user is shown."""
-    specs = pickle.dumps(list(stages))
+    specs = tuple(stages)
     chunks = split_file(source, 4 * workers.num_workers)
     tasks = [_EncodeTask(chunk, specs, output.with_name(f"{output.name}.{i}")) for i, chunk in enumerate(chunks)]
     with output.open("wb") as merged, progress(title, source.stat().st_size) as advance:
@@ -79,9 +78,16 @@ def _encode_chunk(task: _EncodeTask) -> Path:
     return task.output
 
 
-@functools.lru_cache(maxsize=4)
-def _built_stages(specs: bytes) -> list[Tokenizer]:
-    return [spec.build() for spec in pickle.loads(specs)]
+_built: dict[str, list[Tokenizer]] = {}
+"""What this process has built already, by the text form of its specs: loading a model takes longer than a chunk."""
+
+
+def _built_stages(specs: tuple[StageSpec, ...]) -> list[Tokenizer]:
+    key = repr(specs)
+    if key not in _built:
+        _built.clear()
+        _built[key] = [spec.build() for spec in specs]
+    return _built[key]
 
 
 # Counting
@@ -203,15 +209,16 @@ def binarize_split(
 
 def _save_indices(vocabulary: Vocabulary, scratch: Path) -> Path:
     """A vocabulary in the form in which a process loads it fastest."""
-    path = scratch / f"{vocabulary.content_hash()}.pickle"
+    path = scratch / f"{vocabulary.content_hash()}.json"
     if not path.exists():
-        path.write_bytes(pickle.dumps((vocabulary.text_indices, vocabulary.unk, vocabulary.eos, len(vocabulary))))
+        content = (vocabulary.text_indices, vocabulary.unk, vocabulary.eos, len(vocabulary))
+        path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     return path
 
 
 @functools.lru_cache(maxsize=2)
 def _load_encoder(path: Path) -> tuple[BlockEncoder, np.dtype[Any]]:
-    text_indices, unk, eos, size = pickle.loads(path.read_bytes())
+    text_indices, unk, eos, size = json.loads(path.read_text(encoding="utf-8"))
     return BlockEncoder(text_indices, unk, eos), token_dtype(size)
 
 

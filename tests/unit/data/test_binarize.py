@@ -104,7 +104,7 @@ def binarized(directory: Path, policy: LinePolicyConfig, num_workers: int, is_tr
         assert figures[side].num_sequences == len(rows)
         assert figures[side].num_tokens == sum(map(len, rows))
         assert figures[side].num_unknown == sum(row.count(vocabulary.unk) for row in rows)
-    assert {path.name for path in scratch.iterdir() if path.suffix != ".pickle"} == {"en", "de"}
+    assert {path.name for path in scratch.iterdir() if path.suffix != ".json"} == {"en", "de"}
     return {path.name: path.read_bytes() for path in output.iterdir()}
 
 
