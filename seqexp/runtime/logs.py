@@ -9,11 +9,18 @@ from pathlib import Path
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
+class _StandardError(logging.Handler):
+    """Writes to what is standard error at the time: while a progress bar is shown, that keeps lines and bar apart."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr)
+
+
 def show_messages() -> None:
     """Let messages of seqexp appear on standard error; calling it again changes nothing."""
     logger = logging.getLogger("seqexp")
     if not logger.handlers:
-        handler = logging.StreamHandler(sys.stderr)
+        handler = _StandardError()
         handler.setFormatter(logging.Formatter("%(message)s"))
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
