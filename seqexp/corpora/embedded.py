@@ -18,7 +18,7 @@ class EmbeddedCorpusConfig(CorpusConfig):
     """English and German sentences, the same for the same numbers and seed."""
 
     _target_: str = "seqexp.corpora.embedded.EmbeddedCorpus"
-    num_train: int = 40000
+    num_train: int = 34_000
     """Pairs of the train split."""
     num_valid: int = 500
     """Pairs of the valid split."""

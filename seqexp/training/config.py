@@ -110,8 +110,12 @@ class StopConfig:
         for name in ("max_updates", "max_epochs", "max_hours", "min_lr", "patience"):
             value = getattr(self, name)
             require(value is None or value > 0, f"{name}", value, "a number above 0, or null")
-        if not any((self.max_updates, self.max_epochs, self.max_hours, self.min_lr, self.patience)):
-            self.max_epochs = 4
+
+    @property
+    def epochs(self) -> int | None:
+        """`max_epochs`, or four where there is no rule at all."""
+        no_rule = not any((self.max_updates, self.max_epochs, self.max_hours, self.min_lr, self.patience))
+        return 4 if no_rule else self.max_epochs
 
 
 @dataclass

@@ -97,8 +97,8 @@ class Training:
         """
         stop, per_update = self.config.stop, self.config.batch.micro_batches
         limits = [stop.max_updates]
-        if stop.max_epochs is not None:
-            limits.append(stop.max_epochs * -(-self.data.num_micro_batches(0) // per_update))
+        if stop.epochs is not None:
+            limits.append(stop.epochs * -(-self.data.num_micro_batches(0) // per_update))
         return min((limit for limit in limits if limit is not None), default=None)
 
     def final(self) -> tuple[Checkpoint, dict[str, Evaluation]]:

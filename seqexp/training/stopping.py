@@ -9,8 +9,8 @@ def stop_reason(config: StopConfig, progress: Progress, scheduler: LRScheduler) 
     """The rule that ends the run now, named by its key; None to go on."""
     if config.max_updates is not None and progress.update >= config.max_updates:
         return f"stop.max_updates={config.max_updates}"
-    if config.max_epochs is not None and progress.epoch >= config.max_epochs:
-        return f"stop.max_epochs={config.max_epochs}"
+    if config.epochs is not None and progress.epoch >= config.epochs:
+        return f"stop.max_epochs={config.epochs}"
     if config.max_hours is not None and progress.seconds >= 3600 * config.max_hours:
         return f"stop.max_hours={config.max_hours}"
     if config.patience is not None and progress.num_validations_since_best >= config.patience:

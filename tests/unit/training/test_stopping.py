@@ -1,4 +1,5 @@
 import pytest
+from omegaconf import OmegaConf
 
 from seqexp.config.build import build
 from seqexp.lr_schedulers.inverse_sqrt import InverseSqrtConfig
@@ -31,5 +32,13 @@ def test_a_low_rate_of_the_warmup_does_not_end_the_run() -> None:
 
 
 def test_only_a_run_without_any_rule_gets_one() -> None:
-    assert StopConfig().max_epochs == 4
-    assert StopConfig(max_updates=5).max_epochs is None
+    assert StopConfig().epochs == 4
+    assert StopConfig(max_updates=5).epochs is None
+    assert StopConfig(max_updates=5, max_epochs=2).epochs == 2
+
+
+def test_the_default_rule_does_not_mix_with_one_from_the_command_line() -> None:
+    node = OmegaConf.merge(OmegaConf.structured(StopConfig()), {"max_updates": 5})
+    config = OmegaConf.to_object(node)
+    assert isinstance(config, StopConfig)
+    assert config.epochs is None
