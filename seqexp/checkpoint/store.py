@@ -175,10 +175,10 @@ class CheckpointStore:
         for checkpoint in checkpoints:
             if checkpoint.path not in kept:
                 # Out of sight first: a crash while deleting leaves no half checkpoint under a valid name.
-                hidden = checkpoint.path.with_name(f".{checkpoint.path.name}.tmp")
-                shutil.rmtree(hidden, ignore_errors=True)
-                checkpoint.path.rename(hidden)
-                shutil.rmtree(hidden)
+                checkpoint.path.rename(checkpoint.path.with_name(f".{checkpoint.path.name}.tmp"))
+        # Those, and what crashes before have left half written or half deleted.
+        for hidden in self.directory.glob(".update-*.tmp"):
+            shutil.rmtree(hidden, ignore_errors=True)
 
 
 def open_checkpoint(path: Path) -> Checkpoint:

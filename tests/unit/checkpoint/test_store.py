@@ -101,9 +101,11 @@ def test_a_failed_write_leaves_the_earlier_one(tmp_path: Path, monkeypatch: pyte
 
 def test_what_a_crash_left_is_written_over(tmp_path: Path) -> None:
     store = make_store(tmp_path / "checkpoints")
-    (store.directory / ".update-00000001.tmp/training").mkdir(parents=True)
+    for name in (".update-00000001.tmp", ".update-00000099.tmp"):
+        (store.directory / name / "training").mkdir(parents=True)
     save(store, 1)
     assert updates(store) == [1]
+    assert [path.name for path in store.directory.iterdir() if path.is_dir()] == ["update-00000001"]
 
 
 def test_unknown_versions_and_missing_files_are_refused(tmp_path: Path) -> None:
