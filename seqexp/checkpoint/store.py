@@ -57,9 +57,8 @@ class Checkpoint:
         return {**tensors, **{alias: tensors[name] for alias, name in self.info["aliases"].items()}}
 
     def optimizer_state(self) -> dict[str, Any]:
-        state: dict[str, Any] = torch.load(
-            self.path / "training" / "optimizer.pt", map_location="cpu", weights_only=True
-        )
+        path = self.path / "training" / "optimizer.pt"
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return state
 
     def progress(self) -> dict[str, Any]:
