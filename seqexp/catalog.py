@@ -3,11 +3,12 @@
 Strings, so that reading this table imports nothing. One line here makes a component known.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 
 from seqexp.config.base import ComponentConfig
+from seqexp.config.mistakes import nearest
 from seqexp.runtime.errors import UserError
 
 CATALOG: dict[str, dict[str, str]] = {
@@ -71,20 +72,53 @@ def schemas(*groups: str) -> dict[str, dict[str, Callable[[], type]]]:
     }
 
 
+def extend(additions: Mapping[str, Mapping[str, str]], provider: str) -> None:
+    """Add the components of a plug-in; adding the same once more changes nothing.
+
+    Raises:
+        UserError: a group does not exist, or a name is another component's already.
+    """
+    for group, components in additions.items():
+        if group not in CATALOG:
+            raise UserError(f"plug-in {provider}: there is no group {group!r}{nearest(group, CATALOG)}")
+        for name, location in components.items():
+            if CATALOG[group].setdefault(name, location) != location:
+                raise UserError(
+                    f"plug-in {provider}: {group}={name} is taken by {CATALOG[group][name]}; give it another name"
+                )
+
+
 def import_config(location: str) -> type[ComponentConfig]:
-    """The config class at `module:Class`."""
-    module, name = location.split(":")
-    config_class: type[ComponentConfig] = getattr(import_module(module), name)
-    return config_class
+    """The config class at `module:Class`.
 
-
-def config_class(component: str) -> type[ComponentConfig]:
-    """The config class of a catalog name such as `model/transformer`. Raises UserError where there is none."""
-    group, _, name = component.partition("/")
+    Raises:
+        UserError: there is none.
+    """
+    module, _, name = location.partition(":")
     try:
-        return import_config(CATALOG[group][name])
-    except KeyError:
-        raise UserError(f"component {component!r} is not in the catalog of this version of seqexp") from None
+        found: type[ComponentConfig] = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"component {location} cannot be imported: {error}") from error
+    return found
+
+
+def config_class(component: str, trust: Sequence[str] = ()) -> type[ComponentConfig]:
+    """The config class of a name in a saved config: one of the catalog's, such as `model/transformer`, or a
+    `module:Class` that the user names in `trust`.
+
+    Raises:
+        UserError: it is neither; nothing is imported then.
+    """
+    group, _, name = component.partition("/")
+    location = CATALOG.get(group, {}).get(name)
+    if location is None and component in trust:
+        location = component
+    if location is None:
+        advice = (
+            f"if you trust that code, name it: trust=[{component}]" if ":" in component else "is a plug-in missing?"
+        )
+        raise UserError(f"component {component} is not in the catalog; {advice}")
+    return import_config(location)
 
 
 def component_name(config_class: type) -> str:

@@ -10,37 +10,36 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from seqexp.catalog import CATALOG, component_name, schemas
-from seqexp.config.base import one_or_more, require
-from seqexp.config.build import build
-from seqexp.config.command import overridden_fields, run
+from seqexp.catalog import component_name
+from seqexp.config.base import CommandConfig, one_or_more, require
+from seqexp.config.command import overridden_fields
 from seqexp.config.saved import to_saved
 from seqexp.data.split import Split
 from seqexp.distributed.base import Device
 from seqexp.generators.base import GeneratorConfig
+from seqexp.plugins import run
 from seqexp.pretrained import (
+    DataPlace,
     TrainedModel,
     Translation,
     best_text,
     find_checkpoint,
+    load_data,
     load_model,
-    run_config,
     run_generator,
 )
 from seqexp.runs.identity import digest
-from seqexp.runtime.errors import UserError
 from seqexp.runtime.files import atomic_path, read_lines, sha256_of_file, write_json, write_text
 from seqexp.runtime.logs import show_messages
 from seqexp.runtime.memory import use_large_pages
 from seqexp.scorers.base import ScorerConfig
-from seqexp.tasks.base import Task
 from seqexp.training.evaluation import score
 
 logger = logging.getLogger("seqexp.generate")
 
 
 @dataclass
-class GenerateConfig:
+class GenerateConfig(CommandConfig):
     run: Any = MISSING
     """Directory of a run or of a checkpoint; a list of them for an ensemble."""
     checkpoint: str = "best"
@@ -49,8 +48,7 @@ class GenerateConfig:
     """Split to translate."""
     input: str | None = None
     """File of raw text to translate instead, a sentence a line."""
-    data: str | None = None
-    """Data directory; null: the one that the run was trained on."""
+    task: DataPlace = field(default_factory=DataPlace)
     generator: GeneratorConfig = MISSING
     """The run's own generator, with what the command line changes."""
     scorer: dict[str, ScorerConfig] = field(default_factory=dict)
@@ -68,13 +66,16 @@ class GenerateConfig:
 def main(config: GenerateConfig) -> dict[str, float]:
     show_messages()
     use_large_pages()
-    generator = run_generator(config.run[0], config.checkpoint, config.generator, overridden_fields("generator"))
+    generator = run_generator(
+        config.run[0], config.checkpoint, config.generator, overridden_fields("generator"), config.trust
+    )
     model = load_model(
         *config.run,
         checkpoint=config.checkpoint,
         generator=generator,
         device=config.device,
         max_tokens=config.max_tokens,
+        trust=config.trust,
     )
     split = load_input(config, model)
     started = time.monotonic()
@@ -112,15 +113,8 @@ def load_input(config: GenerateConfig, model: TrainedModel) -> Split:
     """
     if config.input is not None:
         return model.task.encode(read_lines(Path(config.input), "input"))
-    checkpoint = find_checkpoint(config.run[0], config.checkpoint)
-    if (checkpoint.path.parent.parent / "config.json").exists():
-        task_config = run_config(checkpoint.path.parent.parent).task
-    else:
-        task_config = model.task.config
-    task_config.data = config.data or task_config.data
-    task: Task = build(task_config, components=CATALOG)
-    if task.text_identity != model.task.text_identity:
-        raise UserError(f"data={task.directory}: its vocabularies or text stages differ from those of the model")
+    checkpoint = find_checkpoint(config.run[0], config.checkpoint, config.trust)
+    task = load_data(checkpoint, config.task.data, config.trust)
     return task.load_split(config.split, model.models[0])
 
 
@@ -138,12 +132,12 @@ def output_directory(config: GenerateConfig, generator: GeneratorConfig) -> Path
     """`<run>/generate/<split>-<key>`, the key made from what the output depends on."""
     if config.output is not None:
         return Path(config.output)
-    weights = [find_checkpoint(path, config.checkpoint) for path in config.run]
+    weights = [find_checkpoint(path, config.checkpoint, config.trust) for path in config.run]
     content = {
         "generator": to_saved(generator, component_name),
         "weights": [checkpoint.info["files"]["model.safetensors"]["sha256"] for checkpoint in weights],
         "input": None if config.input is None else sha256_of_file(Path(config.input)),
-        "data": config.data,
+        "data": config.task.data,
     }
     name = config.split if config.input is None else Path(config.input).name
     return Path(config.run[0]) / "generate" / f"{name}-{digest(content)[:12]}"
@@ -164,7 +158,7 @@ def write_jsonl(path: Path, split: Split, translations: dict[int, list[Translati
 
 
 def cli() -> None:
-    run("generate", GenerateConfig, main, schemas("generator", "scorer"))
+    run("generate", GenerateConfig, main, ["generator", "scorer"])
 
 
 if __name__ == "__main__":

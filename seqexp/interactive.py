@@ -8,17 +8,17 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from seqexp.catalog import schemas
-from seqexp.config.base import one_or_more, require
-from seqexp.config.command import overridden_fields, run
+from seqexp.config.base import CommandConfig, one_or_more, require
+from seqexp.config.command import overridden_fields
 from seqexp.distributed.base import Device
 from seqexp.generators.base import GeneratorConfig
+from seqexp.plugins import run
 from seqexp.pretrained import load_model, run_generator
 from seqexp.runtime.errors import UserError
 
 
 @dataclass
-class InteractiveConfig:
+class InteractiveConfig(CommandConfig):
     run: Any = MISSING
     """Directory of a run or of a checkpoint; a list of them for an ensemble."""
     checkpoint: str = "best"
@@ -37,8 +37,12 @@ class InteractiveConfig:
 
 
 def main(config: InteractiveConfig) -> None:
-    generator = run_generator(config.run[0], config.checkpoint, config.generator, overridden_fields("generator"))
-    model = load_model(*config.run, checkpoint=config.checkpoint, generator=generator, device=config.device)
+    generator = run_generator(
+        config.run[0], config.checkpoint, config.generator, overridden_fields("generator"), config.trust
+    )
+    model = load_model(
+        *config.run, checkpoint=config.checkpoint, generator=generator, device=config.device, trust=config.trust
+    )
     if sys.stdin.isatty():
         print("type a sentence and Enter; end with Ctrl-D", file=sys.stderr)
     for lines in chunks(standard_input(), config.buffer):
@@ -69,7 +73,7 @@ def chunks(lines: Iterable[str], size: int) -> Iterator[list[str]]:
 
 
 def cli() -> None:
-    run("interactive", InteractiveConfig, main, schemas("generator"))
+    run("interactive", InteractiveConfig, main, ["generator"])
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from seqexp.catalog import CATALOG, schemas
-from seqexp.config.command import run
+from seqexp.catalog import CATALOG
 from seqexp.data.prepare import PrepareConfig, prepare
+from seqexp.plugins import run
 from seqexp.runtime.files import write_json
 from seqexp.runtime.logs import show_messages
 
@@ -22,7 +22,7 @@ def main(config: PrepareConfig) -> None:
 
 
 def cli() -> None:
-    run("preprocess", PrepareConfig, main, schemas("corpus", "tokenizer", "subword"))
+    run("preprocess", PrepareConfig, main, ["corpus", "tokenizer", "subword"])
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ model.translate(["A dog runs."])
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -21,10 +22,21 @@ from seqexp.distributed.base import Device
 from seqexp.generators.base import Generator, GeneratorConfig
 from seqexp.generators.batches import generate_batches
 from seqexp.models.base import ModelConfig, Seq2SeqModel
+from seqexp.plugins import load_plugins
 from seqexp.runs.directory import open_run
 from seqexp.runtime.errors import UserError
 from seqexp.tasks.base import Task, TaskConfig
 from seqexp.training.config import TrainConfig
+
+T = TypeVar("T")
+
+
+@dataclass
+class DataPlace:
+    """The `task` of commands that take everything else of it from a run."""
+
+    data: str | None = None
+    """Data directory; null: the one that the run was trained on."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +100,7 @@ def load_model(
     generator: GeneratorConfig | None = None,
     device: Device = Device.auto,
     max_tokens: int = 4096,
+    trust: Sequence[str] = (),
 ) -> TrainedModel:
     """Load what one run has learnt, or several as an ensemble.
 
@@ -97,24 +110,26 @@ def load_model(
         generator: how to search; None as in training.
         device: where to compute.
         max_tokens: most source tokens of a batch, padding included.
+        trust: components from outside the catalog that the checkpoint may name, `module:ConfigClass`.
 
     Raises:
         UserError: a path holds no model, or the models have different vocabularies.
     """
-    checkpoints = [find_checkpoint(path, checkpoint) for path in paths]
+    load_plugins()
+    checkpoints = [find_checkpoint(path, checkpoint, trust) for path in paths]
     first = checkpoints[0]
-    task = load_task(first)
+    task = load_task(first, trust)
     for other in checkpoints[1:]:
-        if load_task(other).text_identity != task.text_identity:
+        if load_task(other, trust).text_identity != task.text_identity:
             raise UserError(f"{other.path}: its vocabularies or text stages differ from those of {first.path}")
     resolved = device.resolve()
-    models = [_load_weights(each, load_task(each), resolved) for each in checkpoints]
-    generator = generator or saved_generator(first)
+    models = [_load_weights(each, load_task(each, trust), resolved, trust) for each in checkpoints]
+    generator = generator or saved_generator(first, trust)
     limits = BatchLimits(max_tokens=max_tokens, max_sentences=None)
     return TrainedModel(task, models, task.build_generator(generator), resolved, limits)
 
 
-def find_checkpoint(path: str | Path, which: str) -> Checkpoint:
+def find_checkpoint(path: str | Path, which: str, trust: Sequence[str] = ()) -> Checkpoint:
     """The checkpoint `which` of a run, or the one at `path` itself.
 
     Raises:
@@ -124,7 +139,7 @@ def find_checkpoint(path: str | Path, which: str) -> Checkpoint:
     if (path / "checkpoint.json").exists():
         return open_checkpoint(path)
     run = open_run(path)
-    config = run_config(path)
+    config = run_config(path, trust)
     store = CheckpointStore(run.checkpoints, metric=config.checkpoint.metric, maximize=maximize(config))
     found = {"best": store.best, "last": store.last}.get(which, lambda: _numbered(store, which))()
     if found is None:
@@ -132,10 +147,14 @@ def find_checkpoint(path: str | Path, which: str) -> Checkpoint:
     return found
 
 
-def run_config(path: str | Path) -> TrainConfig:
+def run_config(path: str | Path, trust: Sequence[str] = ()) -> TrainConfig:
     """The config that a run was started with."""
     run = open_run(path)
-    return from_saved(run.read_config(), TrainConfig, config_class, str(run.config))
+    return _config(run.read_config(), TrainConfig, str(run.config), trust)
+
+
+def _config(saved: Any, expected: type[T], source: str, trust: Sequence[str]) -> T:
+    return from_saved(saved, expected, partial(config_class, trust=trust), source)
 
 
 def maximize(config: TrainConfig) -> bool:
@@ -144,13 +163,13 @@ def maximize(config: TrainConfig) -> bool:
     return scorer is not None and scorer.higher_is_better
 
 
-def saved_generator(checkpoint: Checkpoint) -> GeneratorConfig:
+def saved_generator(checkpoint: Checkpoint, trust: Sequence[str] = ()) -> GeneratorConfig:
     """The generator that scored the checkpoint in validation."""
-    return from_saved(checkpoint.config()["generator"], GeneratorConfig, config_class, str(checkpoint.path))
+    return _config(checkpoint.config()["generator"], GeneratorConfig, str(checkpoint.path), trust)
 
 
 def run_generator(
-    run: str, checkpoint: str, composed: GeneratorConfig, overridden: Sequence[str] | None
+    run: str, checkpoint: str, composed: GeneratorConfig, overridden: Sequence[str] | None, trust: Sequence[str] = ()
 ) -> GeneratorConfig:
     """The generator that a run was validated with, changed by what a command line says.
 
@@ -160,7 +179,7 @@ def run_generator(
     """
     if overridden is None:
         return composed
-    generator = saved_generator(find_checkpoint(run, checkpoint))
+    generator = saved_generator(find_checkpoint(run, checkpoint, trust), trust)
     for name in overridden:
         if not hasattr(generator, name):
             raise UserError(f"generator.{name}: the run's generator, {type(generator).__name__}, has no such option")
@@ -168,16 +187,35 @@ def run_generator(
     return generator
 
 
-def load_task(checkpoint: Checkpoint) -> Task:
+def load_task(checkpoint: Checkpoint, trust: Sequence[str] = ()) -> Task:
     """The task with the vocabularies and text stages that lie in the checkpoint; it has no splits."""
-    config = from_saved(checkpoint.config()["task"], TaskConfig, config_class, str(checkpoint.path))
-    task: Task = build(config, directory=checkpoint.path / "task", components=CATALOG)
+    config = _config(checkpoint.config()["task"], TaskConfig, str(checkpoint.path), trust)
+    task: Task = build(config, directory=checkpoint.path / "task", components=CATALOG, trust=trust)
     return task
 
 
-def _load_weights(checkpoint: Checkpoint, task: Task, device: torch.device) -> Seq2SeqModel:
+def load_data(checkpoint: Checkpoint, data: str | None = None, trust: Sequence[str] = ()) -> Task:
+    """The task with the data that a checkpoint was trained on, or with that of another directory.
+
+    Raises:
+        UserError: the data is not there, or its vocabularies or text stages are not those of the checkpoint.
+    """
+    run = checkpoint.path.parent.parent
+    is_of_run = (run / "config.json").exists()
+    saved = load_task(checkpoint, trust)
+    config = run_config(run, trust).task if is_of_run else saved.config
+    config.data = data or config.data
+    if config.data is not None and not Path(config.data).is_dir():
+        raise UserError(f"task.data={config.data} is not there; say where it is now with task.data=")
+    task: Task = build(config, components=CATALOG, trust=trust)
+    if task.text_identity != saved.text_identity:
+        raise UserError(f"task.data={task.directory}: its vocabularies or text stages differ from those of the model")
+    return task
+
+
+def _load_weights(checkpoint: Checkpoint, task: Task, device: torch.device, trust: Sequence[str]) -> Seq2SeqModel:
     checkpoint.verify()
-    config = from_saved(checkpoint.config()["model"], ModelConfig, config_class, str(checkpoint.path))
+    config = _config(checkpoint.config()["model"], ModelConfig, str(checkpoint.path), trust)
     model = task.build_model(config)
     model.load_state_dict(checkpoint.weights())
     assert isinstance(model, Seq2SeqModel)

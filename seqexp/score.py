@@ -6,17 +6,16 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from seqexp.catalog import schemas
-from seqexp.config.base import one_or_more
+from seqexp.config.base import CommandConfig, one_or_more
 from seqexp.config.build import build
-from seqexp.config.command import run
+from seqexp.plugins import run
 from seqexp.runtime.errors import UserError
 from seqexp.runtime.files import read_lines, write_json
 from seqexp.scorers.base import Scorer, ScorerConfig
 
 
 @dataclass
-class ScoreConfig:
+class ScoreConfig(CommandConfig):
     hypotheses: str = MISSING
     """File of translations, one a line, as plain text."""
     references: Any = MISSING
@@ -56,7 +55,7 @@ def main(config: ScoreConfig) -> dict[str, float]:
 
 
 def cli() -> None:
-    run("score", ScoreConfig, main, schemas("scorer"))
+    run("score", ScoreConfig, main, ["scorer"])
 
 
 if __name__ == "__main__":

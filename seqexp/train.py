@@ -1,23 +1,30 @@
 """`python -m seqexp.train`: train a model, or resume a run that was interrupted."""
 
+import contextlib
+import dataclasses
 import logging
 import time
 from pathlib import Path
 from typing import Any
 
-from seqexp.catalog import CATALOG, component_name, schemas
+from seqexp.catalog import CATALOG, component_name
+from seqexp.checkpoint.store import Checkpoint
+from seqexp.config.base import ComponentConfig
 from seqexp.config.build import build
-from seqexp.config.command import given_overrides, run
+from seqexp.config.command import given_overrides
 from seqexp.config.saved import to_saved
-from seqexp.runs.directory import RunDirectory, fresh_sibling
-from seqexp.runs.identity import run_key
+from seqexp.plugins import run
+from seqexp.pretrained import find_checkpoint, load_task
+from seqexp.runs.identity import config_digest, run_key
 from seqexp.runs.journal import Journal
 from seqexp.runs.lease import Lease
-from seqexp.runs.provenance import provenance
+from seqexp.runs.provenance import code_changes, provenance
+from seqexp.runs.selection import runs_on_other_data, same_order, select_run
+from seqexp.runtime.errors import UserError
 from seqexp.runtime.logs import show_messages, writing_messages
 from seqexp.runtime.memory import use_large_pages
 from seqexp.tasks.base import Task
-from seqexp.training.config import TrainConfig
+from seqexp.training.config import Resume, TrainConfig
 from seqexp.training.evaluation import Evaluation
 from seqexp.training.setup import Training
 
@@ -40,39 +47,89 @@ def main(config: TrainConfig) -> float:
     """Train; the return value is the best value of `checkpoint.metric`, for sweepers."""
     show_messages()
     use_large_pages()
-    task: Task = build(config.task, components=CATALOG)
+    task: Task = build(config.task, components=CATALOG, trust=config.trust)
     saved: dict[str, Any] = to_saved(config, component_name)
-    key = run_key(saved, task.identity)
-    directory = run_directory(config, key)
-    directory.refuse_other_run(key)
+    parent = parent_checkpoint(config, task)
+    origin = {
+        "key": run_key(saved, task.identity, parent.content if parent else None),
+        "config": config_digest(saved),
+        "data": task.identity,
+        "parent": {"checkpoint": str(parent.path), "content": parent.content} if parent else None,
+        **provenance(config_classes(config)),
+    }
+    path = Path(config.run.dir or Path(config.run.root) / config.name / origin["key"])
+    directory = select_run(path, origin, rerun=config.run.rerun, force=config.run.resume is Resume.force)
     result = directory.result()
     if result is not None:
         print(f"finished already: {directory.path} ({config.checkpoint.metric} {result['best']:.4f})")
-        print("run.rerun=true trains it once more, in a directory of its own")
+        print(
+            "run.rerun=true trains it once more, in a directory of its own; for longer training give "
+            f"checkpoint.continue_from={directory.path} and another stop rule"
+        )
         return float(result["best"])
     usable = {group: saved[group] for group in ("task", "model", "generator")}
     # Everything is built before anything is written: a config that does not work leaves nothing behind.
-    training = Training(config, task, directory, usable)
+    training = Training(
+        config,
+        task,
+        directory,
+        usable,
+        parent,
+        same_order=parent is not None and same_order(parent.path.parent.parent, saved, origin),
+    )
+    if not directory.path.exists():
+        task.verify()
+        for other in runs_on_other_data(path, origin):
+            logger.info("%s is a run of the same config on other data; this is a new run", other)
     directory.create()
-    with Lease(directory.path), writing_messages(directory.log), Journal(directory.journal) as journal:
+    with (
+        Lease(directory.path) as lease,
+        writing_messages(directory.log),
+        Journal(directory.journal, may_write=lease.require) as journal,
+    ):
         logger.info("run: %s", directory.path)
-        directory.describe(saved, given_overrides(), {"key": key, "data": task.identity, **provenance()})
+        if lease.taken_from is not None:
+            logger.info("taken over from %s", lease.taken_from)
+        directory.describe(saved, given_overrides(), origin, code_changes())
+        start = {name: origin[name] for name in ("code", "git", "command")}
+        journal.write("start", 0, metric=config.checkpoint.metric, maximize=training.store.maximize, **start)
         try:
             return train(training, journal)
         except BaseException as error:
-            journal.write("failed", 0, error=f"{type(error).__name__}: {error}")
-            if isinstance(error, KeyboardInterrupt):
-                logger.info("interrupted; the same command goes on from the newest checkpoint")
+            stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+            with contextlib.suppress(UserError, OSError):
+                kind = "interrupted" if stopped else "failed"
+                journal.write(kind, 0, error=f"{type(error).__name__}: {error}")
             raise
 
 
-def run_directory(config: TrainConfig, key: str) -> RunDirectory:
-    """Where this run lives: `run.dir`, or a name made from what its result depends on."""
-    path = Path(config.run.dir or Path(config.run.root) / config.name / key)
-    directory = RunDirectory(path)
-    if config.run.rerun and directory.result() is not None:
-        return RunDirectory(fresh_sibling(path))
-    return directory
+def config_classes(config: Any) -> set[type]:
+    """The classes of all components in a config."""
+    if isinstance(config, dict):
+        return set().union(*map(config_classes, config.values()))
+    if not dataclasses.is_dataclass(config):
+        return set()
+    below = (config_classes(getattr(config, field.name)) for field in dataclasses.fields(config))
+    own = {type(config)} if isinstance(config, ComponentConfig) else set()
+    return own.union(*below)
+
+
+def parent_checkpoint(config: TrainConfig, task: Task) -> Checkpoint | None:
+    """The checkpoint that `checkpoint.continue_from` names.
+
+    Raises:
+        UserError: there is none, it is damaged, or it reads and writes other tokens.
+    """
+    path = config.checkpoint.continue_from
+    if path is None:
+        return None
+    parent = find_checkpoint(path, "last", config.trust)
+    parent.verify()
+    if load_task(parent, config.trust).text_identity != task.text_identity:
+        raise UserError(
+            f"checkpoint.continue_from={path}: its vocabularies or text stages differ from those of the data"
+        )
+    return parent
 
 
 def train(training: Training, journal: Journal) -> float:
@@ -105,6 +162,7 @@ def train(training: Training, journal: Journal) -> float:
             name: score.signature for evaluation in evaluations.values() for name, score in evaluation.scores.items()
         },
         "checkpoint": str(best.path),
+        "parent": None if training.parent is None else str(training.parent.path),
     }
     journal.write("result", progress.update, seconds=round(time.monotonic() - started, 1))
     path = training.run.finish(figures)
@@ -126,7 +184,7 @@ def show_samples(training: Training, name: str, evaluation: Evaluation) -> None:
 
 
 def cli() -> None:
-    run("train", TrainConfig, main, schemas(*GROUPS))
+    run("train", TrainConfig, main, GROUPS)
 
 
 if __name__ == "__main__":

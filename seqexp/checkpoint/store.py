@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from seqexp.runs.identity import digest
 from seqexp.runtime.errors import UserError
 from seqexp.runtime.files import flush_to_disk, sha256_of_file, write_json
 
@@ -38,6 +39,11 @@ class Checkpoint:
     @property
     def update(self) -> int:
         return int(self.info["update"])
+
+    @property
+    def content(self) -> str:
+        """Hash of everything in it."""
+        return digest(self.info["files"])
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -113,7 +119,8 @@ class CheckpointStore:
             for name, source in task_files.items():
                 (temporary / "task" / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, temporary / "task" / name)
-            torch.save(optimizer_state, temporary / "training" / "optimizer.pt")
+            with (temporary / "training" / "optimizer.pt").open("wb") as file:
+                torch.save(optimizer_state, file)
             write_json(temporary / "training" / "progress.json", progress)
             info = {
                 "format_version": FORMAT_VERSION,
@@ -126,8 +133,14 @@ class CheckpointStore:
             shutil.rmtree(path, ignore_errors=True)
             temporary.rename(path)
             flush_to_disk(self.directory)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(temporary, ignore_errors=True)
+            if isinstance(error, OSError | SafetensorError):
+                reason = error.strerror if isinstance(error, OSError) else error
+                raise UserError(
+                    f"{path} cannot be saved: {reason}; the earlier checkpoints are whole, and the same command goes on"
+                    " from the newest"
+                ) from error
             raise
         self._delete_superseded()
         return Checkpoint(path, info)

@@ -1,6 +1,6 @@
 """Base classes of every component's config."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from omegaconf import MISSING
@@ -17,6 +17,16 @@ class ComponentConfig:
     fields_as_arguments: ClassVar[bool] = False
 
     _target_: str = MISSING
+
+
+@dataclass
+class CommandConfig:
+    """What the root config of every command has."""
+
+    plugins: list[str] = field(default_factory=list)
+    """Importable modules whose components and presets are to be known besides those of installed plug-ins."""
+    trust: list[str] = field(default_factory=list)
+    """Components from outside the catalog, `module:ConfigClass`, that a saved config may name."""
 
 
 def require(condition: bool, field: str, value: object, right: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import hydra
+import yaml
 from hydra.core.config_store import ConfigNode, ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -22,9 +23,13 @@ from seqexp.config import mistakes
 from seqexp.runtime.errors import UserError
 
 Config = TypeVar("Config")
+Schemas = Mapping[str, Mapping[str, Callable[[], type]]]
+"""By group and component, what imports the config class."""
 
 EXIT_MISTAKE = 2
 """Exit status after a user's mistake; a crash gives 1, Ctrl-C gives 130."""
+EXIT_BROKEN_PIPE = 141
+"""As a shell reports a process that SIGPIPE ended."""
 
 HELP = """\
 Write options as key=value, those of a group as group.key=value, a group's choice as group=choice.
@@ -57,7 +62,7 @@ class LazySchema(ConfigNode):
         self._node = value
 
 
-def register(name: str, config_class: type, groups: Mapping[str, Mapping[str, Callable[[], type]]]) -> None:
+def register(name: str, config_class: type, groups: Schemas) -> None:
     """Tell Hydra the schemas of a command: its root as `<name>_schema`, a component as `<group>/schema/<component>`."""
     store = ConfigStore.instance().repo
     store[f"{name}_schema.yaml"] = LazySchema(f"{name}_schema.yaml", None, lambda: config_class)
@@ -71,25 +76,25 @@ def run(
     name: str,
     config_class: type[Config],
     main: Callable[[Config], Any],
-    groups: Mapping[str, Mapping[str, Callable[[], type]]],
+    prepare: Callable[[], Schemas],
 ) -> None:
     """Run the command `name`, whose defaults are in `conf/<name>.yaml`, on `sys.argv`.
 
-    `main` is given the composed config as a dataclass, checked; its return value is what a sweeper optimises. A mistake
-    of the user's is told in one line, without a stack trace unless HYDRA_FULL_ERROR=1 asks for one.
+    A mistake of the user's is told in one line, without a stack trace unless HYDRA_FULL_ERROR=1 asks for one.
+
+    Args:
+        main: is given the composed config as a dataclass, checked; its return value is what a sweeper optimises.
+        prepare: makes known what the command line may choose; gives the schemas of each group.
     """
-    register(name, config_class, groups)
     trace_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    if help_wanted(sys.argv[1:]):
-        sys.stdout.write(help_text(name, groups, sys.argv[1:]))
-        return
     started = False
 
     def job(node: DictConfig) -> Any:
         nonlocal started
         started = True
         try:
-            return main(typed(node, config_class))
+            with mistakes.refusals_told():
+                return main(typed(node, config_class))
         except UserError as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise  # the other jobs go on; Hydra raises this again at the end
@@ -98,10 +103,22 @@ def run(
     job.__module__, job.__qualname__ = "seqexp", name
     application = hydra.main(version_base="1.3", config_path=config_dir(), config_name=name)(job)
     try:
-        with _errors_raised():
+        groups = prepare()
+        register(name, config_class, groups)
+        if help_wanted(sys.argv[1:]):
+            sys.stdout.write(help_text(name, groups, sys.argv[1:]))
+            return
+        with _errors_raised(), mistakes.refusals_told():
             application()
+        sys.stdout.flush()
     except UserError as error:
         _leave(error, trace_wanted)
+    except yaml.YAMLError as error:
+        _leave(UserError(mistakes.yaml_error(error)), trace_wanted)
+    except BrokenPipeError:
+        # Who read our output has gone, as `head` does. What is still in the buffer has no reader either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(EXIT_BROKEN_PIPE) from None
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if started and not isinstance(error, HydraException | OmegaConfBaseException):
             raise

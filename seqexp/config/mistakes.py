@@ -1,16 +1,56 @@
 """Says in one line what is wrong with a command line, and what its writer probably meant."""
 
+import contextlib
 import dataclasses
+import errno
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 
+import yaml
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from seqexp.runtime.errors import UserError
+
 KnownKeys = Callable[[list[str]], list[str]]
 Choices = Callable[[str], list[str]]
+
+
+ENVIRONMENT = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ENAMETOOLONG,
+    }
+)
+"""Errors of the operating system that its user can mend."""
+
+
+@contextlib.contextmanager
+def refusals_told() -> Iterator[None]:
+    """Turn what the operating system refuses (no space, no permission) into a UserError of one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in ENVIRONMENT:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        raise UserError(f"{where}{error.strerror}") from error
+
+
+def yaml_error(error: yaml.YAMLError) -> str:
+    """A YAML file that cannot be read, with the place."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return f"not readable as YAML: {' '.join(str(error).split())}"
+    mark = error.problem_mark
+    return f"{mark.name}:{mark.line + 1}:{mark.column + 1}: not readable as YAML: {error.problem}"
 
 
 def explain(error: Exception, known_keys: KnownKeys, choices: Choices, arguments: list[str]) -> str:

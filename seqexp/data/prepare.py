@@ -13,7 +13,7 @@ from pathlib import Path
 
 from omegaconf import MISSING
 
-from seqexp.config.base import require
+from seqexp.config.base import CommandConfig, require
 from seqexp.config.build import build
 from seqexp.corpora.base import Corpus, CorpusConfig
 from seqexp.data.assembly import TRAIN, Assembly, VocabularyConfig
@@ -31,7 +31,7 @@ Inputs = Mapping[str, Mapping[str, TextFile]]
 
 
 @dataclass
-class PrepareConfig:
+class PrepareConfig(CommandConfig):
     """From a corpus to a data directory."""
 
     corpus: CorpusConfig = MISSING

@@ -4,8 +4,23 @@ import hashlib
 import json
 from typing import Any
 
-IRRELEVANT = ("run", "distributed.device", "batch.num_workers", "log", "checkpoint.every", "checkpoint.keep_last")
-"""Keys of the root config that cannot change what a run computes."""
+IRRELEVANT = (
+    "run",
+    "plugins",
+    "trust",
+    "tracker",
+    "log",
+    "distributed.device",
+    "batch.num_workers",
+    "validation.sanity",
+    "validation.num_samples",
+    "checkpoint.every",
+    "checkpoint.keep_last",
+    "checkpoint.continue_from",
+    "task.data",
+)
+"""Keys of the root config that cannot change what a run computes. Of data and checkpoints that are read the content
+counts, not the place."""
 
 
 def digest(value: Any) -> str:
@@ -14,18 +29,24 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def run_key(saved_config: dict[str, Any], data_identity: str) -> str:
-    """Twelve hexadecimal digits that name a run.
-
-    Args:
-        saved_config: the root config as JSON values. Where the data lies does not count; what is in it does.
-        data_identity: the hash of the data's manifest.
-    """
+def config_digest(saved_config: dict[str, Any]) -> str:
+    """Hash of what a result depends on of a root config, given as JSON values."""
     relevant: dict[str, Any] = json.loads(json.dumps(saved_config))
-    for key in (*IRRELEVANT, "task.data"):
+    for key in IRRELEVANT:
         *parents, last = key.split(".")
         node = relevant
         for parent in parents:
             node = node.get(parent, {})
         node.pop(last, None)
-    return digest({"config": relevant, "data": data_identity})[:12]
+    return digest(relevant)
+
+
+def run_key(saved_config: dict[str, Any], data_identity: str, parent: str | None = None) -> str:
+    """Twelve hexadecimal digits that name a run.
+
+    Args:
+        saved_config: the root config as JSON values.
+        data_identity: the hash of the data's manifest.
+        parent: the hash of the checkpoint that the run continues.
+    """
+    return digest({"config": config_digest(saved_config), "data": data_identity, "parent": parent})[:12]

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,14 +13,16 @@ from typing import Any, Self
 class Journal:
     """Appends to `journal.jsonl`. Each line carries the attempt and the update; a later attempt supersedes."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, may_write: Callable[[], None] = lambda: None) -> None:
+        """`may_write` is called before every line, and raises where this process no longer owns the run."""
+        self.path, self.may_write = path, may_write
         self.attempt = 1 + max((line.get("attempt", 0) for line in read_journal(path)), default=0)
         _end_last_line(path)
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, kind: str, update: int, **values: Any) -> None:
         """Append one line and hand it to the operating system, so that a killed process loses nothing."""
+        self.may_write()
         line = {"kind": kind, "attempt": self.attempt, "update": update, "time": round(time.time(), 3), **values}
         self._file.write(json.dumps(_finite(line), ensure_ascii=False, allow_nan=False) + "\n")
         self._file.flush()

@@ -15,6 +15,7 @@ from seqexp.runtime.files import write_json
 HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 120.0
 """A lease without a heartbeat for this long belongs to nobody."""
+OWNER = ("host", "pid", "started", "job", "restart")
 
 
 class Lease:
@@ -22,7 +23,16 @@ class Lease:
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "lease.json"
-        self._owner = {"host": socket.gethostname(), "pid": os.getpid(), "started": _start_time(os.getpid())}
+        self._owner = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started": _start_time(os.getpid()),
+            "job": os.environ.get("SLURM_JOB_ID"),
+            "restart": int(os.environ.get("SLURM_RESTART_COUNT", "0")),
+        }
+        self.taken_from: str | None = None
+        """Whose lease was taken over and why, None where the directory was free."""
+        self._lost = False
         self._stop = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="lease heartbeat", daemon=True)
 
@@ -32,15 +42,18 @@ class Lease:
         Raises:
             UserError: another living process holds it.
         """
-        holder = _read(self.path)
-        if holder is not None and _alive(holder):
-            raise UserError(
-                f"{self.path.parent} is in use by process {holder['pid']} on {holder['host']}: wait for it, end it, "
-                "or give this run a directory of its own with run.dir="
-            )
+        holder = read_holder(self.path)
+        if holder is not None:
+            who = f"process {holder['pid']} on {holder['host']}"
+            death = _cause_of_death(holder, self._owner)
+            if death is None:
+                raise UserError(
+                    f"{self.path.parent} is in use by {who}: wait for it, end it, "
+                    "or give this run a directory of its own with run.dir="
+                )
+            self.taken_from = f"{who} ({death})"
         self._write()
-        held = _read(self.path)
-        if held is None or any(held[key] != self._owner[key] for key in self._owner):
+        if not self._is_ours():
             raise UserError(f"{self.path.parent} was taken by another process at the same moment")
         self._heart.start()
         return self
@@ -50,29 +63,57 @@ class Lease:
     ) -> None:
         self._stop.set()
         self._heart.join()
-        self.path.unlink(missing_ok=True)
+        if self._is_ours():
+            self.path.unlink(missing_ok=True)
+
+    def require(self) -> None:
+        """To be called before writing.
+
+        Raises:
+            UserError: another process has taken the lease over, because this one gave no sign of life for too long.
+        """
+        self._lost = self._lost or not self._is_ours()
+        if self._lost:
+            raise UserError(f"{self.path.parent} was taken over by another process: this one writes no more")
+
+    def _is_ours(self) -> bool:
+        holder = read_holder(self.path)
+        return holder is not None and all(holder[key] == self._owner[key] for key in OWNER)
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
+            if not self._is_ours():
+                self._lost = True
+                return
             self._write()
 
     def _write(self) -> None:
         write_json(self.path, {**self._owner, "heartbeat": time.time()})
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def read_holder(path: Path) -> dict[str, Any] | None:
+    """Who holds the lease in a file, dead or alive; None for nobody."""
     try:
         holder: dict[str, Any] = json.loads(path.read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return holder if {"host", "pid", "started", "heartbeat"} <= holder.keys() else None
+    return holder if {*OWNER, "heartbeat"} <= holder.keys() else None
 
 
-def _alive(holder: dict[str, Any]) -> bool:
+def is_alive(holder: dict[str, Any]) -> bool:
+    """Whether the holder of a lease may still be writing."""
+    return _cause_of_death(holder, {"job": None, "restart": 0}) is None
+
+
+def _cause_of_death(holder: dict[str, Any], owner: dict[str, Any]) -> str | None:
+    """How we know that a holder writes no more; None if it may."""
+    if holder["job"] is not None and holder["job"] == owner["job"] and holder["restart"] < owner["restart"]:
+        return f"job {holder['job']} was started again"
     if holder["host"] == socket.gethostname():
         # A process number is used again some day; together with the start time it is unique.
-        return bool(_start_time(holder["pid"]) == holder["started"])
-    return bool(time.time() - holder["heartbeat"] < STALE_SECONDS)
+        return None if _start_time(holder["pid"]) == holder["started"] else "it no longer runs"
+    silence = time.time() - holder["heartbeat"]
+    return None if silence < STALE_SECONDS else f"no sign of life for {silence:.0f} s"
 
 
 def _start_time(pid: int) -> str | None:

@@ -38,6 +38,14 @@ class Task(ABC):
         """What a checkpoint must hold for text to go in and come out: path below its folder -> file."""
 
     @abstractmethod
+    def verify(self) -> None:
+        """Compare the data's files with their checksums.
+
+        Raises:
+            UserError: one is missing or differs.
+        """
+
+    @abstractmethod
     def splits(self) -> list[str]:
         """Names of the splits that there are."""
 

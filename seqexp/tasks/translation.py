@@ -48,10 +48,18 @@ class TranslationTask(Task):
 
     config: TranslationConfig
 
-    def __init__(self, config: TranslationConfig, *, components: Catalog, directory: Path | None = None) -> None:
+    def __init__(
+        self,
+        config: TranslationConfig,
+        *,
+        components: Catalog,
+        trust: Sequence[str] = (),
+        directory: Path | None = None,
+    ) -> None:
         """
         Args:
             components: the catalog, by which the data's text stages are found.
+            trust: stages from outside the catalog that the data may name, `module:ConfigClass`.
             directory: vocabularies and text stages of a checkpoint, to use a model without its data.
 
         Raises:
@@ -66,13 +74,16 @@ class TranslationTask(Task):
         self.source, self.target = self._languages()
         self.source_vocabulary = load_vocabulary(directory, self.manifest, self.source)
         self.target_vocabulary = load_vocabulary(directory, self.manifest, self.target)
-        self._source_stages = load_stages(directory, self.manifest, self.source, components)
-        self._target_stages = load_stages(directory, self.manifest, self.target, components)
+        self._source_stages = load_stages(directory, self.manifest, self.source, components, trust)
+        self._target_stages = load_stages(directory, self.manifest, self.target, components, trust)
         self.text_identity = hash_of([[record.name, record.sha256] for record in self.manifest.text_files()])
 
     def files(self) -> dict[str, Path]:
         names = ["manifest.json", *(record.name for record in self.manifest.text_files())]
         return {name: self.directory / name for name in names}
+
+    def verify(self) -> None:
+        self.manifest.verify(self.directory)
 
     def splits(self) -> list[str]:
         return list(self.manifest.splits)

@@ -1,10 +1,11 @@
 """The root config of `train`."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from omegaconf import MISSING
 
-from seqexp.config.base import require
+from seqexp.config.base import CommandConfig, require
 from seqexp.criterions.base import CriterionConfig
 from seqexp.data.batching import Order
 from seqexp.distributed.base import DistributedConfig
@@ -79,6 +80,9 @@ class CheckpointConfig:
     """When checkpoints are written and which are kept."""
 
     every: Interval = field(default_factory=Interval)
+    continue_from: str | None = None
+    """A run, of which its last checkpoint is taken, or a checkpoint: this run begins with its weights, optimizer state
+    and counts, for longer training or other options. Null: from the start."""
     keep_last: int = 2
     """Newest checkpoints to keep."""
     keep_best: int = 1
@@ -118,14 +122,25 @@ class StopConfig:
         return 4 if no_rule else self.max_epochs
 
 
+class Resume(StrEnum):
+    """Whether an unfinished run goes on."""
+
+    same_code = "same_code"
+    """If code and packages are those that it was started with; otherwise it is refused."""
+    force = "force"
+    """In any case."""
+
+
 @dataclass
 class RunConfig:
     root: str = "outputs"
     """Runs lie in `<root>/<name>/<key>`; the key is a hash of the config and the data."""
     dir: str | None = None
     """This directory instead."""
+    resume: Resume = Resume.same_code
+    """Whether an unfinished run goes on."""
     rerun: bool = False
-    """Where the run is finished: once more, in `<key>-2`."""
+    """Once more from the start, in `<key>-2`, `<key>-3`, ...; an unfinished rerun goes on."""
 
 
 @dataclass
@@ -138,7 +153,7 @@ class LogConfig:
 
 
 @dataclass
-class TrainConfig:
+class TrainConfig(CommandConfig):
     """Trains a model, and resumes the run of the same config where it was interrupted."""
 
     name: str = "default"

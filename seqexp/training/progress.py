@@ -29,6 +29,17 @@ class Progress:
     """Sums and counts of the training metrics since the last time they were logged."""
     stop_reason: str | None = None
 
+    def begin_run(self, *, same_order: bool) -> None:
+        """Go on as a new run: what this one has validated, saved and found best does not count.
+
+        Args:
+            same_order: the position in the epoch still means the same; otherwise the next epoch begins.
+        """
+        self.best, self.num_validations_since_best, self.stop_reason, self.metrics = None, 0, None, {}
+        if not same_order and self.batch:
+            self.epoch, self.batch = self.epoch + 1, 0
+        self.validated = self.saved = self.now
+
     @property
     def now(self) -> Mark:
         return Mark(self.update, self.epoch, self.seconds)

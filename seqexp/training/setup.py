@@ -35,6 +35,10 @@ class Training:
     run: RunDirectory
     usable_config: dict[str, Any]
     """Saved configs of task, model and generator, for the checkpoints."""
+    parent: Checkpoint | None = None
+    """What the run begins with, None for fresh weights."""
+    same_order: bool = False
+    """The parent took its examples in the same order."""
 
     def __post_init__(self) -> None:
         config, task = self.config, self.task
@@ -84,6 +88,9 @@ class Training:
         )
         checkpoint = self.store.last()
         if checkpoint is None:
+            if self.parent is not None:
+                trainer.continue_from(self.parent, same_order=self.same_order)
+                logger.info("continuing %s after update %d", self.parent.path, self.parent.update)
             self._check_validation()
         else:
             trainer.restore(checkpoint)

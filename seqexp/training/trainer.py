@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
+import torch
+
 from seqexp.checkpoint.store import Checkpoint, CheckpointStore
 from seqexp.data.batch import Batch
 from seqexp.lr_schedulers.base import LRScheduler
 from seqexp.runs.journal import Journal
+from seqexp.runtime.errors import UserError
 from seqexp.training.config import TrainConfig
 from seqexp.training.display import Display
 from seqexp.training.intervals import is_due
 from seqexp.training.metrics import MetricBag
+from seqexp.training.preemption import StopRequest
 from seqexp.training.progress import Progress
 from seqexp.training.step import TrainStep
 from seqexp.training.stopping import stop_reason
@@ -52,18 +56,42 @@ class Trainer:
         self._targets_logged = 0
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Continue from a checkpoint; the model's weights and the optimizer's state are those of the checkpoint."""
-        self.step.model.load_state_dict(checkpoint.weights())
-        self.step.optimizer.load_state_dict(checkpoint.optimizer_state())
+        """Continue from a checkpoint; the model's weights and the optimizer's state are those of the checkpoint.
+
+        Raises:
+            UserError: they do not fit this model or optimizer.
+        """
+        try:
+            self.step.model.load_state_dict(checkpoint.weights())
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"{checkpoint.path}: its weights are those of another model: {reason}") from error
+        load_optimizer_state(self.step.optimizer, checkpoint)
         self.progress = Progress.from_state(checkpoint.progress())
         self.metrics.load(self.progress.metrics)
         self._targets_logged = self.progress.num_targets
+
+    def continue_from(self, checkpoint: Checkpoint, *, same_order: bool) -> None:
+        """Begin a new run with the state of another run's checkpoint; updates, epochs and hours go on counting.
+
+        Args:
+            same_order: the other run took its examples in the same order; otherwise a new epoch begins.
+
+        Raises:
+            UserError: the state does not fit, or a stop rule holds already.
+        """
+        self.restore(checkpoint)
+        self.progress.begin_run(same_order=same_order)
+        self.metrics.clear()
+        reason = stop_reason(self.config.stop, self.progress, self.scheduler)
+        if reason is not None:
+            raise UserError(f"{reason} is reached by {checkpoint.path} already: raise it to train longer")
 
     def train(self) -> Progress:
         """Train to the end; the last state is in a checkpoint when this returns."""
         self._since = time.monotonic() - self.progress.seconds
         self._logged_at = time.monotonic()
-        with self.display:
+        with self.display, StopRequest() as self.stop_request:
             while self.progress.stop_reason is None:
                 self._train_epoch()
         return self.progress
@@ -84,6 +112,8 @@ class Trainer:
             if epoch_ended:
                 progress.epoch, progress.batch = progress.epoch + 1, 0
             self._after_update()
+            if self.stop_request.signal is not None:
+                self._leave()
             if epoch_ended:
                 return
 
@@ -101,6 +131,13 @@ class Trainer:
         due = is_due(config.checkpoint.every, progress.saved, progress.now) or progress.stop_reason
         if due or self.store.would_keep(valid):
             self._save(valid)
+
+    def _leave(self) -> None:
+        """Save, unless that was just done, and end as the signal asks."""
+        if self.progress.saved.update != self.progress.update:
+            self._save({})
+        logger.info("stopped after update %d, which is saved; the same command goes on", self.progress.update)
+        self.stop_request.leave()
 
     def _log(self) -> None:
         progress, now = self.progress, time.monotonic()
@@ -132,7 +169,26 @@ class Trainer:
 
     def _save(self, valid: dict[str, float]) -> None:
         progress = self.progress
+        self.journal.may_write()
         progress.saved = progress.now
         progress.metrics = self.metrics.state()
         self.save(progress, valid)
         self.journal.write("checkpoint", progress.update)
+
+
+def load_optimizer_state(optimizer: torch.optim.Optimizer, checkpoint: Checkpoint) -> None:
+    """Give an optimizer the state of a checkpoint. Its options (betas, weight decay, ...) stay those of the config.
+
+    Raises:
+        UserError: the state is that of another kind of optimizer.
+    """
+    state = checkpoint.optimizer_state()
+    own = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+    if [set(group) - {"params"} for group in state["param_groups"]] != [set(group) for group in own]:
+        raise UserError(f"{checkpoint.path}: its optimizer state is not one of {type(optimizer).__name__}")
+    try:
+        optimizer.load_state_dict(state)
+    except ValueError as error:
+        raise UserError(f"{checkpoint.path}: its optimizer state does not fit this model: {error}") from error
+    for group, options in zip(optimizer.param_groups, own, strict=True):
+        group.update(options)

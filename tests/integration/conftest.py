@@ -42,7 +42,10 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     def run(name: str, *arguments: str) -> tuple[str, str]:
         monkeypatch.setattr(sys, "argv", [name, *arguments])
         capsys.readouterr()
-        importlib.import_module(f"seqexp.{name}").cli()
+        module = importlib.import_module(f"seqexp.{name}")
+        if hasattr(module, "__path__"):
+            module = importlib.import_module(f"seqexp.{name}.__main__")
+        module.cli()
         captured = capsys.readouterr()
         return captured.out, captured.err
 

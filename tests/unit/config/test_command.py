@@ -1,5 +1,6 @@
 """What a user sees of a command line that is wrong."""
 
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +45,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         configs: list[Root] = []
         monkeypatch.setattr(sys, "argv", ["small", *arguments])
         try:
-            command.run("small", Root, main or configs.append, schemas("optimizer", "lr_scheduler"))
+            command.run("small", Root, main or configs.append, lambda: schemas("optimizer", "lr_scheduler"))
             status = 0
         except SystemExit as leaving:
             status = int(leaving.code or 0)
@@ -127,3 +128,34 @@ def test_hydra_writes_no_files(run: Any, tmp_path: Path) -> None:
     before = set(tmp_path.rglob("*"))
     run("needed=y")
     assert set(tmp_path.rglob("*")) == before
+
+
+def test_a_refusal_of_the_operating_system_is_one_line(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    def main(config: Root) -> None:
+        (tmp_path / "file/below").write_text("x")
+
+    assert run(main=main) == (2, [], f"error: {tmp_path}/file/below: Not a directory\n")
+
+
+def test_other_errors_of_the_operating_system_keep_their_trace(run: Any) -> None:
+    def main(config: Root) -> None:
+        raise FileNotFoundError(2, "No such file or directory", "x")
+
+    with pytest.raises(FileNotFoundError):
+        run(main=main)
+
+
+def test_a_yaml_file_that_cannot_be_read(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "conf/optimizer/mine.yaml").write_text("lr: 1\nbetas: [1, 2\nother: 3\n")
+    status, _, printed = run("optimizer=mine")
+    assert status == 2
+    assert printed.endswith("conf/optimizer/mine.yaml:3:6: not readable as YAML: expected ',' or ']', but got ':'\n")
+
+
+def test_a_reader_that_has_gone(tmp_path: Path) -> None:
+    command_line = f"{sys.executable} -m seqexp.train --cfg job | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command_line], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stderr == ""
+    assert done.stdout in ("141\n", "0\n")  # 0 where everything was written before the reader went

@@ -1,0 +1,101 @@
+"""`python -m seqexp.validate`: loss and scores of a trained model on splits of its data, or of other data."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from omegaconf import MISSING
+
+from seqexp.catalog import component_name
+from seqexp.config.base import CommandConfig, require
+from seqexp.config.command import overridden_fields
+from seqexp.config.saved import to_saved
+from seqexp.criterions.base import Criterion
+from seqexp.data.batching import BatchLimits
+from seqexp.distributed.base import Device
+from seqexp.generators.base import GeneratorConfig
+from seqexp.plugins import run
+from seqexp.pretrained import DataPlace, find_checkpoint, load_data, load_model, run_config, run_generator
+from seqexp.runs.identity import digest
+from seqexp.runtime.files import write_json, write_text
+from seqexp.runtime.logs import show_messages
+from seqexp.runtime.memory import use_large_pages
+from seqexp.scorers.base import ScorerConfig
+from seqexp.training.display import format_metrics
+from seqexp.training.evaluation import Evaluator
+
+
+@dataclass
+class ValidateConfig(CommandConfig):
+    run: str = MISSING
+    """Directory of a run."""
+    checkpoint: str = "best"
+    """best, last, or the number of an update."""
+    splits: list[str] = field(default_factory=lambda: ["valid"])
+    """Splits to evaluate on."""
+    task: DataPlace = field(default_factory=DataPlace)
+    scores: bool = True
+    """Translate and compute every scorer, besides the loss."""
+    generator: GeneratorConfig = MISSING
+    """The run's own generator, with what the command line changes."""
+    scorer: dict[str, ScorerConfig] = field(default_factory=dict)
+    max_tokens: int = 4096
+    """Most tokens of a batch, padding included."""
+    device: Device = Device.auto
+    output: str | None = None
+    """Directory for the results; null: one below the run's directory."""
+
+    def __post_init__(self) -> None:
+        require(self.max_tokens > 0, "max_tokens", self.max_tokens, "a count above 0")
+        require(bool(self.splits), "splits", self.splits, "at least one name")
+
+
+def main(config: ValidateConfig) -> dict[str, float]:
+    show_messages()
+    use_large_pages()
+    checkpoint = find_checkpoint(config.run, config.checkpoint, config.trust)
+    overridden = overridden_fields("generator")
+    generator = run_generator(config.run, config.checkpoint, config.generator, overridden, config.trust)
+    model = load_model(checkpoint.path, generator=generator, device=config.device, trust=config.trust)
+    task = load_data(checkpoint, config.task.data, config.trust)
+    criterion: Criterion = task.build_criterion(run_config(config.run, config.trust).criterion)
+    evaluate = Evaluator(
+        task=task,
+        criterion=criterion.to(model.device),
+        generator=model.generator if config.scores else None,
+        scorers=config.scorer,
+        limits=BatchLimits(config.max_tokens, None),
+        device=model.device,
+    )
+    found = {split: evaluate(model.models[0], task.load_split(split, model.models[0])) for split in config.splits}
+    content = {
+        "weights": checkpoint.info["files"]["model.safetensors"]["sha256"],
+        "data": task.identity,
+        "splits": config.splits,
+        "generator": to_saved(generator, component_name) if config.scores else None,
+        "scorer": to_saved(config.scorer, component_name),
+    }
+    output = Path(config.output or Path(config.run) / "validate" / f"{'-'.join(config.splits)}-{digest(content)[:12]}")
+    for split, evaluation in found.items():
+        print(" | ".join([split, f"update {checkpoint.update}", *format_metrics(evaluation.metrics)]))
+        for score in evaluation.scores.values():
+            print(f"{split}: {score.text}")
+        if evaluation.hypotheses:
+            write_text(output / f"{split}.hypotheses.txt", "".join(f"{line}\n" for line in evaluation.hypotheses))
+    figures = {
+        "status": "finished",
+        "checkpoint": str(checkpoint.path),
+        "update": checkpoint.update,
+        **{split: evaluation.metrics for split, evaluation in found.items()},
+        "signatures": {n: s.signature for evaluation in found.values() for n, s in evaluation.scores.items()},
+    }
+    write_json(output / "result.json", figures)
+    print(f"result: {output / 'result.json'}")
+    return found[config.splits[0]].metrics
+
+
+def cli() -> None:
+    run("validate", ValidateConfig, main, ["generator", "scorer"])
+
+
+if __name__ == "__main__":
+    cli()
