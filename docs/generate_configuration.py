@@ -18,16 +18,20 @@ from seqexp.config.command import config_dir
 from seqexp.data.prepare import PrepareConfig
 from seqexp.generate import GenerateConfig
 from seqexp.interactive import InteractiveConfig
+from seqexp.runs.__main__ import RunsConfig
 from seqexp.score import ScoreConfig
 from seqexp.training.config import TrainConfig
+from seqexp.validate import ValidateConfig
 
 PAGE = Path(__file__).with_name("configuration.md")
 COMMANDS = {
     "preprocess": PrepareConfig,
     "train": TrainConfig,
     "generate": GenerateConfig,
+    "validate": ValidateConfig,
     "interactive": InteractiveConfig,
     "score": ScoreConfig,
+    "runs": RunsConfig,
 }
 HEADER = """\
 # Options

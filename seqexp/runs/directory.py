@@ -158,7 +158,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     """
     try:
         value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
         raise UserError(f"{path}: damaged: {error}") from None

@@ -16,7 +16,7 @@ from seqexp.data.batch import PairBatch
 from seqexp.data.batching import BatchLimits, EpochPlan, Integers, Order
 from seqexp.data.collate import PairCollater
 from seqexp.data.embedded import embedded_data
-from seqexp.data.manifest import Manifest, hash_of
+from seqexp.data.manifest import MANIFEST, Manifest, hash_of
 from seqexp.data.pairs import LongExamples, PairSplit
 from seqexp.data.split import Split
 from seqexp.data.stages import Catalog, load_stages, load_vocabulary
@@ -67,7 +67,7 @@ class TranslationTask(Task):
         """
         self.config = config
         if directory is None:
-            directory = Path(config.data) if config.data else embedded_data(Path(config.embedded_data), components)
+            directory = prepared(config.data) if config.data else embedded_data(Path(config.embedded_data), components)
         self.directory = directory
         self.manifest = Manifest.load(directory)
         self.identity = self.manifest.identity()
@@ -140,6 +140,18 @@ class TranslationTask(Task):
         if source == target:
             raise UserError(f"task.source_lang={source}: the same as the target language")
         return source, target
+
+
+def prepared(data: str) -> Path:
+    """The data directory that `task.data` names.
+
+    Raises:
+        UserError: it is not one.
+    """
+    if not (Path(data) / MANIFEST).is_file():
+        what = "holds no prepared data" if Path(data).is_dir() else "is not there"
+        raise UserError(f"task.data={data} {what}: give a directory made by python -m seqexp.preprocess")
+    return Path(data)
 
 
 class TranslationSplit:

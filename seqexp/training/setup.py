@@ -61,6 +61,7 @@ class Training:
         self.data = EpochData(
             task.load_split("train", self.model, for_training=True), limits, config.batch, config.seed
         )
+        self.data.num_micro_batches(0)  # a batch too small for an example shows now
         self.num_updates = self._total_updates()
         self.step = TrainStep(
             model=self.model,

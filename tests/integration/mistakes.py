@@ -1,0 +1,481 @@
+"""The mistakes that a user makes, and the line that each gets: a table for the tests and for docs/mistakes.md.
+
+In the folder of each lie `data` (prepared data), `run` (a finished run on it) and `text` (raw text).
+"""
+
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .conftest import TINY
+
+TRAIN = [*TINY, "task.data=data", "stop.max_updates=2", "validation.scores=false"]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What somebody does, and what is printed."""
+
+    what: str
+    command: str
+    arguments: list[str]
+    line: str
+    """The last line on standard error, after `error: `; `...` stands for anything."""
+    spoil: Callable[[], Any] = field(default=lambda: None)
+    """Makes the situation, in the current folder."""
+    status: int = 2
+    """Of the exit."""
+    input: bytes = b""
+    """Standard input."""
+    left: list[str] = field(default_factory=list)
+    """What is there afterwards that was not there before; nothing, but for runs whose training had begun."""
+
+
+def edit_json(path: str, **values: Any) -> Callable[[], None]:
+    """Changes keys of a JSON file; None removes one."""
+
+    def edit() -> None:
+        content = {**json.loads(Path(path).read_text()), **values}
+        Path(path).write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+
+    return edit
+
+
+def truncate(path: str) -> Callable[[], None]:
+    return lambda: os.truncate(path, Path(path).stat().st_size // 2)
+
+
+def write(path: str, content: str | bytes) -> Callable[[], Any]:
+    data = content.encode() if isinstance(content, str) else content
+    return lambda: Path(path).write_bytes(data)
+
+
+def append(path: str, content: str) -> Callable[[], Any]:
+    return lambda: Path(path).write_text(Path(path).read_text() + content)
+
+
+def flip_last_byte(path: str) -> Callable[[], None]:
+    def flip() -> None:
+        content = bytearray(Path(path).read_bytes())
+        content[-1] ^= 1
+        Path(path).write_bytes(content)
+
+    return flip
+
+
+def move(source: str, destination: str) -> Callable[[], Any]:
+    return lambda: shutil.move(source, destination)
+
+
+def broken_preset() -> None:
+    Path("presets/model").mkdir(parents=True)
+    Path("presets/model/mine.yaml").write_text("defaults: [transformer\n")
+
+
+def somebody_runs_it() -> None:
+    """Another machine holds the lease of the unfinished run."""
+    Path("run/result.json").unlink()
+    holder = {"host": "node7", "pid": 1, "started": "1", "job": None, "restart": 0, "heartbeat": time.time()}
+    Path("run/lease.json").write_text(json.dumps(holder))
+    assert socket.gethostname() != "node7"
+
+
+def other_code() -> None:
+    Path("run/result.json").unlink()
+    edit_json("run/provenance.json", code={"seqexp": "0"})()
+
+
+def other_vocabulary() -> None:
+    """The prepared data with another order of the vocabulary."""
+    path = Path("data/vocabulary.txt")
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[1:], lines[0]]))
+    manifest = json.loads(Path("data/manifest.json").read_text())
+    from seqexp.runtime.files import sha256_of_file
+
+    for record in manifest["vocabularies"].values():
+        record["file"]["sha256"] = sha256_of_file(path)
+    Path("data/manifest.json").write_text(json.dumps(manifest))
+
+
+CHECKPOINT = "run/checkpoints/update-00000002"
+
+MISTAKES = [
+    # The command line
+    Mistake("a misspelt option", "train", ["optimizer.lrr=1"], "unknown key optimizer.lrr; did you mean optimizer.lr?"),
+    Mistake(
+        "an option without its group", "train", ["dropout=0.3"], "unknown key dropout; did you mean model.dropout?"
+    ),
+    Mistake("an option that is added", "train", ["+model.width=3"], "unknown key model.width: nothing reads it"),
+    Mistake(
+        "a misspelt choice",
+        "train",
+        ["model=transfomer"],
+        "model=transfomer is not one of its choices (...); did you mean transformer?",
+    ),
+    Mistake(
+        "an experiment that is not there",
+        "train",
+        ["experiment=multi30k"],
+        "experiment=multi30k is not one of its choices (multi30k_en_de); did you mean multi30k_en_de?",
+    ),
+    Mistake(
+        "text for a number",
+        "train",
+        ["optimizer.lr=fast"],
+        "optimizer.lr: Value 'fast' of type 'str' could not be converted to Float",
+    ),
+    Mistake(
+        "a fraction for a count",
+        "train",
+        ["batch.max_tokens=1.5"],
+        "batch.max_tokens: Value '1.5' of type 'float' could not be converted to Integer",
+    ),
+    Mistake("a value out of range", "train", ["optimizer.lr=0"], "optimizer.lr=0.0 is not valid: a number above 0"),
+    Mistake(
+        "a value that is not one of the names",
+        "train",
+        ["batch.order=random"],
+        "batch.order: Invalid value 'random', expected one of [shuffled, by_length, as_is]",
+    ),
+    Mistake(
+        "a bracket that is not closed",
+        "train",
+        ["validation.splits=[valid"],
+        "cannot read the override 'validation.splits=[valid': write key=value, and quote values with special "
+        "characters",
+    ),
+    Mistake(
+        "options that do not go together",
+        "train",
+        [*TRAIN, "model.encoder.num_heads=5"],
+        "model.encoder.num_heads=5 is not valid: it must divide hidden_size=32",
+    ),
+    Mistake(
+        "sides of a model that do not fit",
+        "train",
+        [*TRAIN, "model.encoder.hidden_size=64"],
+        "share_embeddings=all is not valid: it needs encoder.hidden_size=64 equal to the decoder's embedding size 32",
+    ),
+    Mistake(
+        "a metric that nothing computes",
+        "train",
+        [*TRAIN, "checkpoint.metric=chrf"],
+        "checkpoint.metric=chrf is not valid: one of loss, nll_loss, bleu",
+    ),
+    Mistake(
+        "a metric whose computation is off",
+        "train",
+        [*TRAIN, "checkpoint.metric=bleu"],
+        "checkpoint.metric=bleu is not valid: it is computed with validation.scores=true only",
+    ),
+    Mistake(
+        "a GPU where there is none",
+        "train",
+        [*TRAIN, "distributed.device=cuda"],
+        "distributed.device=cuda: torch sees no GPU here; use cpu or auto",
+    ),
+    Mistake(
+        "a plug-in that is not installed",
+        "train",
+        ["plugins=[my_models]"],
+        "plug-in my_models cannot be imported: No module named 'my_models'",
+    ),
+    Mistake(
+        "a YAML file of one's own with an error in it",
+        "train",
+        ["--config-dir=presets", "model=mine"],
+        ".../presets/model/mine.yaml:2:1: not readable as YAML: expected ',' or ']', but got '<stream end>'",
+        lambda: (
+            Path("presets/model").mkdir(parents=True),
+            write("presets/model/mine.yaml", "defaults: [transformer\n")(),
+        ),
+    ),
+    # Data
+    Mistake(
+        "data that is not there",
+        "train",
+        [*TRAIN, "task.data=nowhere"],
+        "task.data=nowhere is not there: give a directory made by python -m seqexp.preprocess",
+    ),
+    Mistake(
+        "raw text in place of prepared data",
+        "train",
+        [*TRAIN, "task.data=text"],
+        "task.data=text holds no prepared data: give a directory made by python -m seqexp.preprocess",
+    ),
+    Mistake(
+        "a language that the data does not have",
+        "train",
+        [*TRAIN, "task.target_lang=fr"],
+        "task.target_lang=fr: the data holds en, de",
+    ),
+    Mistake(
+        "a split that the data does not have",
+        "train",
+        [*TRAIN, "validation.splits=[dev]"],
+        "data: no split 'dev', only train, valid, test",
+    ),
+    Mistake(
+        "a batch too small for the longest example",
+        "train",
+        [*TRAIN, "batch.max_tokens=5"],
+        "batch.max_tokens=5 is smaller than example ..., which has ... tokens: raise it, or limit the length of "
+        "examples",
+    ),
+    Mistake(
+        "a damaged manifest", "train", TRAIN, "data/manifest.json: not valid JSON: ...", truncate("data/manifest.json")
+    ),
+    Mistake(
+        "a manifest of a later version",
+        "train",
+        TRAIN,
+        "data/manifest.json: format_version=99, this code reads ...; prepare the data again",
+        edit_json("data/manifest.json", format_version=99),
+    ),
+    Mistake(
+        "a truncated store",
+        "train",
+        TRAIN,
+        "data/train.de.bin: it has ... bytes where its header says ...; prepare the data again",
+        truncate("data/train.de.bin"),
+    ),
+    Mistake(
+        "a store with a flipped bit",
+        "train",
+        [*TRAIN, "seed=2"],
+        "data/train.de.bin: the content differs from the manifest's checksum; prepare the data again",
+        flip_last_byte("data/train.de.bin"),
+    ),
+    Mistake(
+        "something else in place of an index",
+        "train",
+        TRAIN,
+        "data/train.en.idx: not an index of token sequences",
+        write("data/train.en.idx", b"MMIDIDX" + bytes(100)),
+    ),
+    Mistake(
+        "a vocabulary that was edited",
+        "train",
+        TRAIN,
+        "data/vocabulary.txt: it has ... bytes, the manifest says ...; prepare the data again",
+        append("data/vocabulary.txt", "more 1\n"),
+    ),
+    Mistake(
+        "a subword model that is missing",
+        "train",
+        TRAIN,
+        "data/sentencepiece.model: cannot be read: No such file or directory",
+        lambda: Path("data/sentencepiece.model").unlink(),
+    ),
+    # Runs
+    Mistake(
+        "a file where runs are to be written",
+        "train",
+        [*TRAIN, "run.root=text/train.en"],
+        "run directory text/train.en/default/...: Not a directory; choose another with run.root= or run.dir=",
+    ),
+    Mistake(
+        "a run that another machine is at",
+        "train",
+        [*TRAIN, "run.dir=run"],
+        "run is in use by process 1 on node7: wait for it, end it, or give this run a directory of its own with "
+        "run.dir=",
+        somebody_runs_it,
+    ),
+    Mistake(
+        "the directory of another run",
+        "train",
+        [*TRAIN, "run.dir=run", "seed=2"],
+        "run holds a run of another config: give run.dir= another name",
+    ),
+    Mistake(
+        "code that changed since the start",
+        "train",
+        [*TRAIN, "run.dir=run"],
+        "run was started with other code (the code of seqexp): run.resume=force goes on with it all the same, "
+        "run.rerun=true starts anew in run-2",
+        other_code,
+    ),
+    Mistake(
+        "a run that has nothing left to continue",
+        "train",
+        [*TRAIN, "checkpoint.continue_from=run"],
+        f"stop.max_updates=2 is reached by {CHECKPOINT} already: raise it to train longer",
+        left=["outputs"],
+    ),
+    Mistake(
+        "another optimizer for a run that is continued",
+        "train",
+        [*TRAIN, "checkpoint.continue_from=run", "stop.max_updates=4", "optimizer=sgd"],
+        f"{CHECKPOINT}: its optimizer state is not one of SGD",
+        left=["outputs"],
+    ),
+    Mistake(
+        "a sweep with one wrong value",
+        "train",
+        ["--multirun", *TRAIN, "optimizer.lr=-1,0.01"],
+        "optimizer.lr=-1.0 is not valid: a number above 0",
+        left=["outputs"],
+    ),
+    # Using what was trained
+    Mistake(
+        "a run that is not there",
+        "generate",
+        ["run=runs/1"],
+        "run=runs/1 is not the directory of a run: it holds no config.json",
+    ),
+    Mistake(
+        "a run without a checkpoint",
+        "generate",
+        ["run=run"],
+        "run=run has no checkpoint yet",
+        lambda: shutil.rmtree(CHECKPOINT),
+    ),
+    Mistake(
+        "a checkpoint that is not there",
+        "generate",
+        ["run=run", "checkpoint=7"],
+        "checkpoint=7 is not there; give one of best, last, 2",
+    ),
+    Mistake(
+        "truncated weights",
+        "generate",
+        ["run=run"],
+        f"{CHECKPOINT}/model.safetensors: differs from what was saved; the checkpoint is damaged",
+        truncate(f"{CHECKPOINT}/model.safetensors"),
+    ),
+    Mistake(
+        "a checkpoint of a later version",
+        "generate",
+        ["run=run"],
+        f"{CHECKPOINT}: format version 99, and this version of seqexp reads ...",
+        edit_json(f"{CHECKPOINT}/checkpoint.json", format_version=99),
+    ),
+    Mistake(
+        "a damaged description of a checkpoint",
+        "generate",
+        ["run=run"],
+        f"{CHECKPOINT}/checkpoint.json: damaged: ...",
+        truncate(f"{CHECKPOINT}/checkpoint.json"),
+    ),
+    Mistake(
+        "a damaged config of a run",
+        "validate",
+        ["run=run"],
+        "run/config.json: damaged: ...",
+        truncate("run/config.json"),
+    ),
+    Mistake(
+        "a config that names code outside the catalog",
+        "generate",
+        ["run=run"],
+        "component os:system is not in the catalog; if you trust that code, name it: trust=[os:system]",
+        edit_json("run/config.json", optimizer={"component": "os:system"}),
+    ),
+    Mistake(
+        "a config that names an importable path",
+        "generate",
+        ["run=run"],
+        "run/config.json: not a config that this version of seqexp can read: key _target_: components go by catalog "
+        "name",
+        edit_json("run/config.json", optimizer={"_target_": "os.system"}),
+    ),
+    Mistake(
+        "data that moved",
+        "generate",
+        ["run=run"],
+        "task.data=data is not there; say where it is now with task.data=",
+        move("data", "elsewhere"),
+    ),
+    Mistake(
+        "data with another vocabulary",
+        "generate",
+        ["run=run"],
+        "task.data=data: its vocabularies or text stages differ from those of the model",
+        other_vocabulary,
+    ),
+    Mistake(
+        "a file to translate that is not there",
+        "generate",
+        ["run=run", "input=nothing.txt"],
+        "input=nothing.txt cannot be read: No such file or directory",
+    ),
+    Mistake(
+        "a file to translate in another encoding",
+        "generate",
+        ["run=run", "input=latin.txt"],
+        "input=latin.txt: line 2 is not valid UTF-8",
+        write("latin.txt", b"one\nf\xfcnf\n"),
+    ),
+    Mistake(
+        "an option that the run's generator does not have",
+        "generate",
+        ["run=run", "generator.beam=3"],
+        "unknown key generator.beam; did you mean generator.beam_size?",
+    ),
+    Mistake(
+        "a split to evaluate on that is not there",
+        "validate",
+        ["run=run", "splits=[dev]"],
+        "data: no split 'dev', only train, valid, test",
+    ),
+    Mistake(
+        "standard input in another encoding",
+        "interactive",
+        ["run=run"],
+        "standard input: line 1 is not valid UTF-8",
+        input=b"f\xfcnf\n",
+    ),
+    Mistake(
+        "hypotheses and references of unequal length",
+        "score",
+        ["hypotheses=text/test.en", "references=text/valid.de"],
+        "references=text/valid.de has 20 lines and hypotheses=text/test.en has 15: they must have one line for each "
+        "sentence",
+    ),
+    Mistake(
+        "references that are not there",
+        "score",
+        ["hypotheses=text/test.en", "references=text/test.fr"],
+        "references=text/test.fr cannot be read: No such file or directory",
+    ),
+    Mistake(
+        "an empty file of hypotheses",
+        "score",
+        ["hypotheses=empty", "references=empty"],
+        "hypotheses=empty is empty",
+        write("empty", ""),
+    ),
+    Mistake(
+        "a tokenizer that sacrebleu does not have",
+        "score",
+        ["hypotheses=text/test.en", "references=text/test.de", "scorer.bleu.tokenize=moses"],
+        "scorer.bleu.tokenize=moses is not valid: use one of ...",
+    ),
+    Mistake(
+        "a command without what it needs",
+        "score",
+        ["hypotheses=text/test.en"],
+        "missing: give a value for references=...",
+    ),
+    Mistake(
+        "a folder of runs that is not there",
+        "runs",
+        ["root=nowhere"],
+        "root=nowhere is not there: no run has written to it",
+    ),
+    Mistake("a run to show that is not named", "runs", ["action=show"], "run=None is not valid: action=show needs ..."),
+    Mistake(
+        "deleting without saying what",
+        "runs",
+        ["action=clean"],
+        "status=[] is not valid: action=clean needs the kinds of run to delete, e.g. status=[failed,interrupted]",
+    ),
+]
