@@ -8,10 +8,10 @@ PAGE = ROOT / "docs/mistakes.md"
 HEADER = """\
 # What a mistake looks like
 
-Made by `docs/generate_mistakes.py` from the table in `tests/integration/mistakes.py`; do not edit. Every line is a test:
-the command prints the line on standard error (after `error: `), leaves with the exit status, and leaves behind no more
-than is said here. `...` stands for what varies. In the folder lie `data` (prepared data), `run` (a finished run on it)
-and `text` (raw text). `HYDRA_FULL_ERROR=1` shows the stack trace as well.
+Made by `docs/generate_mistakes.py` from the table in `tests/integration/mistakes.py`; do not edit. Every line is a
+test: the command prints the line on standard error (after `error: `), leaves with the exit status, and leaves behind no
+more than is said here. `...` stands for what varies. In the folder lie `data` (prepared data), `run` (a finished run on
+it) and `text` (raw text). `HYDRA_FULL_ERROR=1` shows the stack trace as well.
 
 | mistake | command | exit status | line | left behind |
 |---|---|---|---|---|

@@ -1,5 +1,6 @@
 """A lease on a run directory: one process at a time writes there, and a dead owner's lease is taken over."""
 
+import contextlib
 import json
 import os
 import socket
@@ -85,7 +86,8 @@ class Lease:
             if not self._is_ours():
                 self._lost = True
                 return
-            self._write()
+            with contextlib.suppress(OSError):  # a full disk is told where something is to be saved
+                self._write()
 
     def _write(self) -> None:
         write_json(self.path, {**self._owner, "heartbeat": time.time()})

@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -202,3 +204,42 @@ def test_runs_are_listed_shown_and_deleted(
     status, printed = failing(command, capsys, "runs", "action=clean", "confirm=true")
     assert (status, printed.count("\n")) == (2, 1)
     assert "action=clean needs the kinds of run" in printed
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 800 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=800k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("needs the right to mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk(data: Path, command: Command, small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [*OPTIONS, f"task.data={data}", "checkpoint.every.updates=4", "validation.every.updates=100"]
+    command("train", *arguments, "run.dir=whole")
+    broken = small_disk / "run"
+    status, printed = failing(command, capsys, "train", *arguments, f"run.dir={broken}")
+    assert status == 2
+    assert "cannot be saved: No space left on device" in printed.splitlines()[-1]
+    assert "the earlier checkpoints are whole, and the same command goes on from the newest" in printed
+    kept = sorted(path.name for path in broken.glob("checkpoints/*"))
+    assert kept
+    assert all(name.startswith("update-") for name in kept), "nothing half-written"
+    subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
+    _, printed = command("train", *arguments, f"run.dir={broken}")
+    assert "resuming after update" in printed
+    assert weights_of(broken) == weights_of(Path("whole"))
+
+
+def test_a_file_system_that_is_read_only(
+    data: Path, command: Command, small_disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    status, printed = failing(command, capsys, "train", *SHORT, f"task.data={data}", f"run.root={small_disk}")
+    assert status == 2
+    assert printed.count("\n") == 1
+    assert "Read-only file system; choose another with run.root= or run.dir=" in printed
