@@ -29,10 +29,14 @@ class CommandConfig:
     """Components from outside the catalog, `module:ConfigClass`, that a saved config may name."""
 
 
+class OptionError(ValueError):
+    """An option's value that is not valid, also where only the data or the model shows it: a mistake of the user's."""
+
+
 def require(condition: bool, field: str, value: object, right: str) -> None:
-    """Raise the ValueError that tells a user which option is wrong, its value, and what would be right."""
+    """Raise the OptionError that tells a user which option is wrong, its value, and what would be right."""
     if not condition:
-        raise ValueError(f"{field}={value} is not valid: {right}")
+        raise OptionError(f"{field}={value} is not valid: {right}")
 
 
 def one_or_more(field: str, value: object, noun: str) -> list[str]:

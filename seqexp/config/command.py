@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from seqexp.config import mistakes
+from seqexp.config.base import OptionError
 from seqexp.runtime.errors import UserError
 
 Config = TypeVar("Config")
@@ -95,7 +96,7 @@ def run(
         try:
             with mistakes.refusals_told():
                 return main(typed(node, config_class))
-        except UserError as error:
+        except (UserError, OptionError) as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise  # the other jobs go on; Hydra raises this again at the end
             _leave(error, trace_wanted)
@@ -111,7 +112,7 @@ def run(
         with _errors_raised(), mistakes.refusals_told():
             application()
         sys.stdout.flush()
-    except UserError as error:
+    except (UserError, OptionError) as error:
         _leave(error, trace_wanted)
     except yaml.YAMLError as error:
         _leave(UserError(mistakes.yaml_error(error)), trace_wanted)
@@ -225,7 +226,7 @@ def _known_keys(name: str, overrides: list[str]) -> list[str]:
     return mistakes.keys_of(node)
 
 
-def _leave(error: UserError, trace_wanted: bool) -> None:
+def _leave(error: Exception, trace_wanted: bool) -> None:
     if trace_wanted:
         traceback.print_exception(error)
     print(f"error: {error}", file=sys.stderr)

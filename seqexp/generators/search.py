@@ -82,7 +82,9 @@ class Search(Generator):
         options = self._options
         require(len(models) > 0, "models", "[]", "a search needs at least one")
         most = min(model.max_target_positions for model in models) - 1
-        require(options.min_length <= most, "min_length", options.min_length, f"the model allows {most} at most")
+        require(
+            options.min_length <= most, "generator.min_length", options.min_length, f"the model allows {most} at most"
+        )
         lengths = batch.source_lengths.tolist()
         if options.max_length_from == LengthFrom.batch:
             lengths = [batch.source_tokens.shape[1]] * len(lengths)

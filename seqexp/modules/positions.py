@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqexp.config.base import OptionError
+
 FIRST_SINUSOID = 2
 """The angle's factor at the first token: fairseq's padding index + 1, so that weights trained there carry over."""
 
@@ -46,10 +48,10 @@ class PositionEmbedding(nn.Module, ABC):
             [1, T, D], or [B, T, D] with a padding mask.
 
         Raises:
-            ValueError: the sequence is longer than the table.
+            OptionError: the sequence is longer than the table.
         """
         if start + length > self.max_positions:
-            raise ValueError(
+            raise OptionError(
                 f"{self.option}={self.max_positions} is too small for a sequence of {start + length} tokens: "
                 "raise it or leave out longer sequences"
             )

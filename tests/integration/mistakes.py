@@ -421,6 +421,12 @@ MISTAKES = [
         "unknown key generator.beam; did you mean generator.beam_size?",
     ),
     Mistake(
+        "a length that the model cannot reach",
+        "generate",
+        ["run=run", "generator.min_length=2000"],
+        "generator.min_length=2000 is not valid: the model allows 1023 at most",
+    ),
+    Mistake(
         "a split to evaluate on that is not there",
         "validate",
         ["run=run", "splits=[dev]"],

@@ -8,6 +8,7 @@ from seqexp.corpora.grammar.clauses import Clause, sentence
 from seqexp.corpora.grammar.dice import Dice
 from seqexp.corpora.grammar.holdout import is_held_out, split_of_held_out
 from seqexp.corpora.grammar.sentences import random_sentence
+from seqexp.runtime.errors import UserError
 
 SPLITS = ("train", "valid", "test")
 MIN_WORDS, MAX_WORDS = 4, 18
@@ -35,7 +36,7 @@ def _distinct_pairs(split: str, count: int, dice: Dice) -> Iterator[tuple[str, s
         if pair is None or pair[0] in seen:
             rejected += 1
             if rejected > PATIENCE:
-                raise ValueError(f"the grammar has fewer than {count} sentences for {split!r}")
+                raise UserError(f"corpus.num_{split}={count}: the grammar has fewer sentences; {len(seen)} at most")
             continue
         rejected = 0
         seen.add(pair[0])
