@@ -19,6 +19,7 @@ from seqexp.data.prepare import PrepareConfig
 from seqexp.generate import GenerateConfig
 from seqexp.interactive import InteractiveConfig
 from seqexp.score import ScoreConfig
+from seqexp.sync import SyncConfig
 from seqexp.training.config import TrainConfig
 
 PAGE = Path(__file__).with_name("configuration.md")
@@ -28,6 +29,7 @@ COMMANDS = {
     "generate": GenerateConfig,
     "interactive": InteractiveConfig,
     "score": ScoreConfig,
+    "sync": SyncConfig,
 }
 HEADER = """\
 # Options

@@ -14,9 +14,12 @@ from seqexp.runs.identity import run_key
 from seqexp.runs.journal import Journal
 from seqexp.runs.lease import Lease
 from seqexp.runs.provenance import provenance
+from seqexp.runtime.files import write_text
 from seqexp.runtime.logs import show_messages, writing_messages
 from seqexp.runtime.memory import use_large_pages
+from seqexp.runtime.secrets import mask
 from seqexp.tasks.base import Task
+from seqexp.trackers.following import Following
 from seqexp.training.config import TrainConfig
 from seqexp.training.evaluation import Evaluation
 from seqexp.training.setup import Training
@@ -33,6 +36,7 @@ GROUPS = (
     "distributed",
     "generator",
     "scorer",
+    "tracker",
 )
 
 
@@ -53,14 +57,22 @@ def main(config: TrainConfig) -> float:
     usable = {group: saved[group] for group in ("task", "model", "generator")}
     # Everything is built before anything is written: a config that does not work leaves nothing behind.
     training = Training(config, task, directory, usable)
+    following = Following(directory, config.tracker)
     directory.create()
-    with Lease(directory.path), writing_messages(directory.log), Journal(directory.journal) as journal:
+    with (
+        following,  # around the lease: when that is given back, everything is written
+        Lease(directory.path),
+        writing_messages(directory.log),
+        Journal(directory.journal) as journal,
+    ):
         logger.info("run: %s", directory.path)
         directory.describe(saved, given_overrides(), {"key": key, "data": task.identity, **provenance()})
+        journal.write("start", 0)
+        following.start()
         try:
             return train(training, journal)
         except BaseException as error:
-            journal.write("failed", 0, error=f"{type(error).__name__}: {error}")
+            journal.write("failed", 0, error=mask(f"{type(error).__name__}: {error}"))
             if isinstance(error, KeyboardInterrupt):
                 logger.info("interrupted; the same command goes on from the newest checkpoint")
             raise
@@ -86,6 +98,7 @@ def train(training: Training, journal: Journal) -> float:
     best, evaluations = training.final()
     for split, evaluation in evaluations.items():
         journal.write("final", best.update, split=split, metrics=evaluation.metrics)
+        write_final(training, split, evaluation)
         show_samples(training, split, evaluation)
     value = float(best.metrics[config.checkpoint.metric])
     figures = {
@@ -110,6 +123,17 @@ def train(training: Training, journal: Journal) -> float:
     path = training.run.finish(figures)
     print(f"result: {path}")
     return value
+
+
+def write_final(training: Training, name: str, evaluation: Evaluation) -> None:
+    """The final translations of a split and their references, line by line: what the scores were computed on."""
+    if not evaluation.hypotheses:
+        return
+    split, folder = training.task.load_split(name, training.model), training.run.path / "final" / name
+    write_text(folder / "hypotheses.txt", "".join(f"{text}\n" for text in evaluation.hypotheses))
+    if split.has_references:
+        references = (split.references(number)[0] for number in range(len(evaluation.hypotheses)))
+        write_text(folder / "references.txt", "".join(f"{text}\n" for text in references))
 
 
 def show_samples(training: Training, name: str, evaluation: Evaluation) -> None:

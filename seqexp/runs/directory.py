@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from seqexp.runs.lease import LEASE
 from seqexp.runtime.errors import UserError
 from seqexp.runtime.files import write_json, write_text
+from seqexp.runtime.secrets import mask, mask_values
 
 
 class RunDirectory:
@@ -25,6 +27,10 @@ class RunDirectory:
     @property
     def log(self) -> Path:
         return self.path / "log.txt"
+
+    @property
+    def lease(self) -> Path:
+        return self.path / LEASE
 
     @property
     def config(self) -> Path:
@@ -47,16 +53,15 @@ class RunDirectory:
         Raises:
             UserError: a run of another config or other data lives here.
         """
-        path = self.path / "provenance.json"
-        if path.exists() and json.loads(path.read_text(encoding="utf-8")).get("key") != key:
+        if self.provenance().get("key", key) != key:
             raise UserError(f"{self.path} holds a run of another config or other data: give run.dir= another name")
 
     def describe(self, config: dict[str, Any], overrides: list[str], provenance: dict[str, Any]) -> None:
-        """Write what this run is; on resuming, the same again."""
-        write_json(self.config, config)
-        write_text(self.path / "overrides.txt", "".join(f"{override}\n" for override in overrides))
+        """Write what this run is, without secrets; on resuming, the same again."""
+        write_json(self.config, mask_values(config))
+        write_text(self.path / "overrides.txt", "".join(f"{mask(override)}\n" for override in overrides))
         if not (self.path / "provenance.json").exists():
-            write_json(self.path / "provenance.json", provenance)
+            write_json(self.path / "provenance.json", mask_values(provenance))
 
     def read_config(self) -> dict[str, Any]:
         """The saved config.
@@ -69,6 +74,11 @@ class RunDirectory:
         except ValueError as error:
             raise UserError(f"{self.config}: damaged: {error}") from None
         return config
+
+    def provenance(self) -> dict[str, Any]:
+        """Where the run comes from; empty where it was killed before it wrote that."""
+        path = self.path / "provenance.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
     def result(self) -> dict[str, Any] | None:
         """What the run came to, None while it is unfinished."""

@@ -4,7 +4,15 @@ import hashlib
 import json
 from typing import Any
 
-IRRELEVANT = ("run", "distributed.device", "batch.num_workers", "log", "checkpoint.every", "checkpoint.keep_last")
+IRRELEVANT = (
+    "run",
+    "tracker",
+    "distributed.device",
+    "batch.num_workers",
+    "log",
+    "checkpoint.every",
+    "checkpoint.keep_last",
+)
 """Keys of the root config that cannot change what a run computes."""
 
 

@@ -1,28 +1,23 @@
 """A lease on a run directory: one process at a time writes there, and a dead owner's lease is taken over."""
 
-import json
-import os
-import socket
 import threading
-import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
+from seqexp.runs.lock import claim, this_process
 from seqexp.runtime.errors import UserError
 from seqexp.runtime.files import write_json
 
 HEARTBEAT_SECONDS = 10.0
-STALE_SECONDS = 120.0
-"""A lease without a heartbeat for this long belongs to nobody."""
+LEASE = "lease.json"
 
 
 class Lease:
-    """Context in which this process owns the run directory. No file locks: shared file systems do not keep them."""
+    """Context in which this process owns the run directory."""
 
     def __init__(self, directory: Path) -> None:
-        self.path = directory / "lease.json"
-        self._owner = {"host": socket.gethostname(), "pid": os.getpid(), "started": _start_time(os.getpid())}
+        self.path = directory / LEASE
         self._stop = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="lease heartbeat", daemon=True)
 
@@ -32,16 +27,12 @@ class Lease:
         Raises:
             UserError: another living process holds it.
         """
-        holder = _read(self.path)
-        if holder is not None and _alive(holder):
+        holder = claim(self.path)
+        if holder is not None:
             raise UserError(
                 f"{self.path.parent} is in use by process {holder['pid']} on {holder['host']}: wait for it, end it, "
                 "or give this run a directory of its own with run.dir="
             )
-        self._write()
-        held = _read(self.path)
-        if held is None or any(held[key] != self._owner[key] for key in self._owner):
-            raise UserError(f"{self.path.parent} was taken by another process at the same moment")
         self._heart.start()
         return self
 
@@ -54,43 +45,4 @@ class Lease:
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
-            self._write()
-
-    def _write(self) -> None:
-        write_json(self.path, {**self._owner, "heartbeat": time.time()})
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        holder: dict[str, Any] = json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    return holder if {"host", "pid", "started", "heartbeat"} <= holder.keys() else None
-
-
-def _alive(holder: dict[str, Any]) -> bool:
-    if holder["host"] == socket.gethostname():
-        # A process number is used again some day; together with the start time it is unique.
-        return bool(_start_time(holder["pid"]) == holder["started"])
-    return bool(time.time() - holder["heartbeat"] < STALE_SECONDS)
-
-
-def _start_time(pid: int) -> str | None:
-    """When a process of this machine started, None where it no longer runs."""
-    try:
-        # The command name in brackets may hold spaces; field 22 of the whole line is the 20th behind it.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return None if fields[0] == "Z" else fields[19]
-    except (FileNotFoundError, ProcessLookupError):
-        return None if Path("/proc/self/stat").exists() else _start_without_proc(pid)
-
-
-def _start_without_proc(pid: int) -> str | None:
-    """Where there is no /proc (macOS), a living process counts as the owner."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    return "unknown"
+            write_json(self.path, this_process())
