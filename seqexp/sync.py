@@ -1,5 +1,6 @@
 """`python -m seqexp.sync`: send the figures of runs to their trackers, all or what was missed."""
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -65,40 +66,50 @@ def send(runs: list[RunDirectory], config: SyncConfig) -> None:
     """Send what is missing of each run.
 
     Raises:
-        UserError: a tracker did not take it; the message counts what is unsent. It is asked no more about other runs.
+        UserError: a tracker did not take it; the message counts what is unsent.
     """
-    unsent: dict[str, list[int]] = {}
-    reasons: dict[str, TrackerError] = {}
+    failures: dict[str, Failure] = {}
     for each in runs:
         configs = trackers_of(each, config)
+        owner = living_owner(each.path / FOLDER / LEASE)
         if not configs:
             print(f"{each.path}: its config names no tracker; give one with tracker=[mlflow]")
-            continue
-        if (owner := living_owner(each.path / FOLDER / LEASE)) is not None:
+        elif owner is not None:
             print(f"{each.path}: process {owner['pid']} on {owner['host']} is sending it")
-            continue
-        (each.path / FOLDER).mkdir(exist_ok=True)
-        with Lease(each.path / FOLDER):
-            for sender in senders(each, configs):
-                missing, target = sender.num_unsent(), sender.tracker.target
-                try:
-                    if target not in reasons:
-                        sender.send()
-                        print(f"{each.path}: {target} has everything ({missing} new lines of the journal)")
-                        continue
-                except TrackerError as error:
-                    reasons[target] = error
-                unsent.setdefault(target, []).append(sender.num_unsent())
-    if reasons:
-        raise UserError("; ".join(shortfall(reasons[target], lines) for target, lines in unsent.items()))
+        else:
+            (each.path / FOLDER).mkdir(exist_ok=True)
+            with Lease(each.path / FOLDER):
+                for name in configs:
+                    with Sender(name, configs[name], each) as sender:
+                        send_once(sender, failures)
+    if failures:
+        raise UserError("; ".join(map(str, failures.values())))
 
 
-def shortfall(error: TrackerError, unsent: list[int]) -> str:
-    return f"{error}: {sum(unsent)} lines of the journal{plural(len(unsent))} are unsent"
+@dataclass
+class Failure:
+    """A tracker that took nothing, and how much it lacks."""
+
+    error: TrackerError
+    unsent: list[int] = field(default_factory=list)
+    """Lines of each run."""
+
+    def __str__(self) -> str:
+        runs = "" if len(self.unsent) == 1 else f"s of {len(self.unsent)} runs"
+        return f"{self.error}: {sum(self.unsent)} lines of the journal{runs} are unsent"
 
 
-def plural(num_runs: int) -> str:
-    return "" if num_runs == 1 else f"s of {num_runs} runs"
+def send_once(sender: Sender, failures: dict[str, Failure]) -> None:
+    """Send what is missing of a run, unless its tracker failed already: each try may take seconds."""
+    missing, target = sender.num_unsent(), sender.tracker.target
+    if target not in failures:
+        try:
+            sender.send()
+            print(f"{sender.run.path}: {target} has everything ({missing} new lines of the journal)")
+            return
+        except TrackerError as error:
+            failures[target] = Failure(error)
+    failures[target].unsent.append(sender.num_unsent())
 
 
 def follow(each: RunDirectory, config: SyncConfig) -> None:
@@ -109,10 +120,11 @@ def follow(each: RunDirectory, config: SyncConfig) -> None:
     """
     os.nice(NICENESS)
     (each.path / FOLDER).mkdir(exist_ok=True)
-    lease = wait_for_lease(each)
-    with lease, Journal(each.path / FOLDER / SYSTEM) as journal:
-        system = SystemMetrics(each, journal)
-        following = [Followed(sender) for sender in senders(each, trackers_of(each, config))]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(wait_for_lease(each))
+        system = SystemMetrics(each, stack.enter_context(Journal(each.path / FOLDER / SYSTEM)))
+        configs = trackers_of(each, config)
+        following = [Followed(stack.enter_context(Sender(name, configs[name], each))) for name in configs]
         is_last = False
         while not is_last:
             # Asked before sending: what was written until the end is sent in the last round.
@@ -123,9 +135,9 @@ def follow(each: RunDirectory, config: SyncConfig) -> None:
             until = time.monotonic() + PASS_SECONDS
             while not is_last and time.monotonic() < until and living_owner(each.lease) is not None:
                 time.sleep(PASS_SECONDS / 5)
-    failed = [shortfall(f.error, [f.sender.num_unsent()]) for f in following if f.error is not None]
-    if failed:
-        raise UserError("; ".join(failed))
+    failures = [Failure(f.error, [f.sender.num_unsent()]) for f in following if f.error is not None]
+    if failures:
+        raise UserError("; ".join(map(str, failures)))
 
 
 class Followed:
@@ -168,10 +180,6 @@ def wait_for_lease(each: RunDirectory) -> Lease:
         if living_owner(each.lease) is None:
             raise UserError(f"{each.path}: process {owner['pid']} on {owner['host']} is sending it")
         time.sleep(PASS_SECONDS)
-
-
-def senders(each: RunDirectory, configs: dict[str, TrackerConfig]) -> list[Sender]:
-    return [Sender(name, config, each) for name, config in configs.items()]
 
 
 def trackers_of(each: RunDirectory, config: SyncConfig) -> dict[str, TrackerConfig]:

@@ -55,7 +55,7 @@ class Tracker(ABC):
         memory: JSON values that the next process is given as this one left them. They are written together with the
             position in the journal, after what was sent.
 
-    All methods but `look` and `environment` may raise TrackerError.
+    All methods but `look`, `environment` and `close` may raise TrackerError.
     """
 
     def __init__(self, *, run: RunDirectory, identity: str, memory: dict[str, Any]) -> None:
@@ -93,3 +93,7 @@ class Tracker(ABC):
     @abstractmethod
     def set_status(self, status: Status, time: float) -> None:
         """`time` is that of the last thing that happened, in seconds since 1970."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what `open` took."""

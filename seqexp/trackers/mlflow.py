@@ -174,6 +174,9 @@ class MLflow(Tracker):
             else:
                 self.client.set_terminated(self.run_id, status=STATUS[status], end_time=round(time * 1000))
 
+    def close(self) -> None:
+        self._client = None
+
     @property
     def client(self) -> "MlflowClient":
         assert self._client is not None

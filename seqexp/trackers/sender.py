@@ -3,7 +3,8 @@
 import json
 import uuid
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from seqexp.config.build import build
 from seqexp.runs.directory import RunDirectory
@@ -25,7 +26,7 @@ BATCH = 1000
 
 
 class Sender:
-    """One run and one tracker. Killed at any moment, the next one goes on so that nothing is missing or doubled."""
+    """One run and one tracker, as a context. Killed at any moment: the next goes on, nothing is missing or doubled."""
 
     def __init__(self, name: str, config: TrackerConfig, run: RunDirectory) -> None:
         self.run, self.name = run, name
@@ -56,6 +57,14 @@ class Sender:
     def num_unsent(self) -> int:
         """Lines of the journal that the tracker does not have."""
         return sum(1 for path, position in self._journals() for _ in read_after(path, position))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.tracker.close()
 
     def _open(self) -> None:
         # The identity must be on disk before the tracker sees it: it is how a run made just before a kill is found.

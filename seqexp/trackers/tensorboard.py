@@ -71,6 +71,10 @@ class TensorBoard(Tracker):
     def set_status(self, status: Status, time: float) -> None:
         self._write([_text("status", {"status": status.value})])
 
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
     def _write(self, events: Sequence[Mapping[str, Any]]) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.summary.writer.record_writer import RecordWriter
