@@ -31,6 +31,9 @@ COMMANDS = {
     "score": ScoreConfig,
     "sync": SyncConfig,
 }
+SEVERAL = ("scorer", "tracker")
+"""Groups of which a config can name several; their options go by the component's name."""
+
 HEADER = """\
 # Options
 
@@ -50,7 +53,8 @@ def page() -> str:
         parts.append(f"## {group}=...\n")
         for name, location in components.items():
             parts.append(f"### {group}={name}\n")
-            parts += section(import_config(location), f"{group}.")
+            prefix = f"{group}.{name}." if group in SEVERAL else f"{group}."
+            parts += section(import_config(location), prefix)
     return "\n".join(parts)
 
 
