@@ -55,7 +55,7 @@ class Tracker(ABC):
         memory: JSON values that the next process is given as this one left them. They are written together with the
             position in the journal, after what was sent.
 
-    All methods but `look`, `environment` and `close` may raise TrackerError.
+    All methods but `look`, `environment`, `recall` and `close` may raise TrackerError.
     """
 
     def __init__(self, *, run: RunDirectory, identity: str, memory: dict[str, Any]) -> None:
@@ -73,6 +73,10 @@ class Tracker(ABC):
     def environment(self) -> dict[str, str]:
         """Variables for the process that sends: what it must know and no file may hold."""
         return {}
+
+    def recall(self) -> bool:
+        """Whether the memory is about the place that is sent to now; if not it is emptied, and all is to be sent."""
+        return True
 
     @abstractmethod
     def open(self) -> bool:

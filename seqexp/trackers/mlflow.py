@@ -82,20 +82,20 @@ class MLflow(Tracker):
         self._client: MlflowClient | None = None
 
     @cached_property
-    def database(self) -> Path:
-        """The default: `mlflow.db` in the root of the run, wherever that lies now."""
+    def default(self) -> str:
+        """`mlflow.db` in the root of the run, wherever that lies now."""
         config = self.run.read_config()["run"]
         if config["dir"] is None:
             root = self.run.path.resolve().parents[1]
         else:
             root = Path(self.run.provenance().get("folder", "."), config["root"]).resolve()
-        return root / DATABASE
+        return f"sqlite:///{root / DATABASE}"
 
     @cached_property
     def uri(self) -> str:
         """Where the run is tracked, with the password where one is known."""
         environment = os.environ.get("MLFLOW_TRACKING_URI")
-        uri = self.config.uri or self.memory.get("uri") or environment or f"sqlite:///{self.database}"
+        uri = self.config.uri or self.memory.get("uri", environment) or self.default
         is_masked = f"{MASK}@" in uri
         return environment if is_masked and environment and mask(environment) == uri else uri
 
@@ -103,10 +103,11 @@ class MLflow(Tracker):
     def target(self) -> str:
         return f"MLflow at {mask(self.uri)}"
 
-    @property
-    def is_default(self) -> bool:
-        """Whether it is the database that seqexp makes and looks after."""
-        return self.uri == f"sqlite:///{self.database}"
+    @cached_property
+    def database(self) -> Path | None:
+        """The file of an SQLite database, which seqexp makes and on which processes take turns; None for another."""
+        path = self.uri.removeprefix("sqlite:///").partition("?")[0]
+        return Path(path) if path != self.uri else None
 
     def look(self) -> str:
         is_server = self.uri.startswith(("http", "databricks"))
@@ -115,12 +116,16 @@ class MLflow(Tracker):
     def environment(self) -> dict[str, str]:
         return {} if mask(self.uri) == self.uri else {"MLFLOW_TRACKING_URI": self.uri}
 
-    def open(self) -> bool:
-        # The default moves with the runs; any other place is kept, for a `sync` without the same environment.
-        place = None if self.is_default else mask(self.uri)
-        if self.memory.get("uri") != place:
+    def recall(self) -> bool:
+        # The default (None) moves with the runs; another place is kept for a `sync` without the same environment.
+        place = None if self.uri == self.default else mask(self.uri)
+        is_same = "uri" in self.memory and self.memory["uri"] == place
+        if not is_same:
             self.memory.clear()
             self.memory["uri"] = place
+        return is_same
+
+    def open(self) -> bool:
         with self._call():
             self._client = self._connect()
             remembered = self._get(self.memory["run_id"]) if "run_id" in self.memory else None
@@ -188,9 +193,9 @@ class MLflow(Tracker):
 
     @contextlib.contextmanager
     def _call(self) -> Iterator[None]:
-        """Calls of MLflow: one process at a time on the default database, and whatever they raise told in a line."""
+        """Calls of MLflow: one process at a time on an SQLite database, and whatever they raise told in a line."""
         try:
-            with self._turn() if self.is_default else contextlib.nullcontext():
+            with self._turn() if self.database else contextlib.nullcontext():
                 yield
         except TrackerError:
             raise
@@ -198,28 +203,18 @@ class MLflow(Tracker):
             raise TrackerError(f"{self.target}: {_reason(error)}") from error
 
     def _turn(self) -> Lock:
+        assert self.database is not None
         self.database.parent.mkdir(parents=True, exist_ok=True)
-        return Lock(self.database.with_name(f"{DATABASE}.lock"), wait_seconds=FULL_TURN_SECONDS)
+        return Lock(self.database.with_name(f"{self.database.name}.lock"), wait_seconds=FULL_TURN_SECONDS)
 
     def _connect(self) -> "MlflowClient":
         for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
         import mlflow
 
-        if self.is_default and not self.database.exists():
-            self._make_database()
+        if self.database is not None and not self.database.exists():
+            make_database(self.database)
         return mlflow.MlflowClient(tracking_uri=without_password(self.uri))
-
-    def _make_database(self) -> None:
-        """Make it under another name: one whose making was interrupted is of no use to anybody."""
-        from mlflow.store.tracking import sqlalchemy_store
-
-        unfinished = self.database.with_name(f".{DATABASE}.new")
-        unfinished.unlink(missing_ok=True)
-        make: Any = sqlalchemy_store.SqlAlchemyStore
-        store = make(f"sqlite:///{unfinished}", str(self.database.with_name(ARTIFACTS)))
-        store._dispose_engine()
-        unfinished.rename(self.database)
 
     def _get(self, run_id: str) -> "Run | None":
         from mlflow.exceptions import MlflowException
@@ -252,7 +247,7 @@ class MLflow(Tracker):
         """The experiment's number in MLflow."""
         from mlflow.exceptions import MlflowException
 
-        place = (self.database.with_name(ARTIFACTS) / self._experiment).as_uri() if self.is_default else None
+        place = None if self.database is None else (self.database.with_name(ARTIFACTS) / self._experiment).as_uri()
         try:
             return self.client.create_experiment(self._experiment, place)
         except MlflowException:
@@ -275,6 +270,19 @@ class MLflow(Tracker):
             "mlflow.source.git.commit": tags.get("git_commit", ""),
             "mlflow.note.content": f"`{' '.join(['python -m seqexp.train', *overrides])}`",
         }
+
+
+def make_database(path: Path) -> None:
+    """Make an SQLite database of MLflow's; under another name, since one half made is of no use to anybody."""
+    from mlflow.store.tracking import sqlalchemy_store
+
+    unfinished = path.with_name(f".{path.name}.new")
+    for leftover in (unfinished, unfinished.with_name(f"{unfinished.name}-journal")):
+        leftover.unlink(missing_ok=True)
+    make: Any = sqlalchemy_store.SqlAlchemyStore
+    store = make(f"sqlite:///{unfinished}", str(path.with_name(ARTIFACTS)))
+    store._dispose_engine()
+    unfinished.rename(path)
 
 
 def without_password(uri: str) -> str:

@@ -34,6 +34,8 @@ class Sender:
         self._state = _read(self.path) or {"identity": uuid.uuid4().hex, "memory": {}, **_nothing_sent()}
         identity, memory = self._state["identity"], self._state["memory"]
         self.tracker: Tracker = build(config, run=run, identity=identity, memory=memory)
+        if not self.tracker.recall():
+            self._state.update(_nothing_sent())
         self._is_open = False
 
     def send(self) -> None:

@@ -199,6 +199,14 @@ def test_a_server_that_refuses_or_never_answers_is_told_in_a_line(run: RunDirect
     assert Sender("mlflow", MLflowConfig(), run).num_unsent() == 2
 
 
+def test_what_is_unsent_is_counted_for_the_place_it_goes_to(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_updates(run, 1, 2)
+    send(run)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert Sender("mlflow", MLflowConfig(), run).num_unsent() == 0, "it goes on where it began"
+    assert Sender("mlflow", MLflowConfig(uri="http://127.0.0.1:9"), run).num_unsent() == 2
+
+
 def test_a_password_is_written_nowhere(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     uri = "http://ann:p%40ss@127.0.0.1:9"
     saved = {**CONFIG, "tracker": {"mlflow": {"component": "tracker/mlflow", "uri": uri}}}
