@@ -53,7 +53,7 @@ def ours(options: argparse.Namespace, folder: Path) -> float:
         *(sys.executable, "-m", "seqexp.train", f"task.data={options.data}", f"run.dir={folder / 'run'}"),
         *(*sizes, *norms, f"model.dropout={options.dropout}", "lr_scheduler=inverse_sqrt", "clip_norm=null"),
         *("batch.max_tokens=4096", f"stop.max_updates={options.updates}", "log.every_updates=1"),
-        *("validation.scores=false", "validation.final_splits=[]"),
+        *("validation.scores=false", "validation.final_splits=[]", "tracker=[]"),
     ]
     subprocess.run(command, check=True, capture_output=True)
     lines = [json.loads(line) for line in (folder / "run/journal.jsonl").read_text().splitlines()]

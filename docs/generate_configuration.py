@@ -20,6 +20,7 @@ from seqexp.generate import GenerateConfig
 from seqexp.interactive import InteractiveConfig
 from seqexp.runs.__main__ import RunsConfig
 from seqexp.score import ScoreConfig
+from seqexp.sync import SyncConfig
 from seqexp.training.config import TrainConfig
 from seqexp.validate import ValidateConfig
 
@@ -32,7 +33,11 @@ COMMANDS = {
     "interactive": InteractiveConfig,
     "score": ScoreConfig,
     "runs": RunsConfig,
+    "sync": SyncConfig,
 }
+SEVERAL = ("scorer", "tracker")
+"""Groups of which a config can name several; their options go by the component's name."""
+
 HEADER = """\
 # Options
 
@@ -52,7 +57,8 @@ def page() -> str:
         parts.append(f"## {group}=...\n")
         for name, location in components.items():
             parts.append(f"### {group}={name}\n")
-            parts += section(import_config(location), f"{group}.")
+            prefix = f"{group}.{name}." if group in SEVERAL else f"{group}."
+            parts += section(import_config(location), prefix)
     return "\n".join(parts)
 
 

@@ -48,6 +48,10 @@ CATALOG: dict[str, dict[str, str]] = {
         "chrf": "seqexp.scorers.chrf:ChrFConfig",
         "ter": "seqexp.scorers.ter:TERConfig",
     },
+    "tracker": {
+        "mlflow": "seqexp.trackers.mlflow:MLflowConfig",
+        "tensorboard": "seqexp.trackers.tensorboard:TensorBoardConfig",
+    },
     "corpus": {
         "embedded": "seqexp.corpora.embedded:EmbeddedCorpusConfig",
         "parallel": "seqexp.corpora.parallel:ParallelCorpusConfig",

@@ -21,9 +21,12 @@ from seqexp.runs.lease import Lease
 from seqexp.runs.provenance import code_changes, provenance
 from seqexp.runs.selection import runs_on_other_data, same_order, select_run
 from seqexp.runtime.errors import UserError
+from seqexp.runtime.files import write_text
 from seqexp.runtime.logs import show_messages, writing_messages
 from seqexp.runtime.memory import use_large_pages
+from seqexp.runtime.secrets import mask
 from seqexp.tasks.base import Task
+from seqexp.trackers.following import Following
 from seqexp.training.config import Resume, TrainConfig
 from seqexp.training.evaluation import Evaluation
 from seqexp.training.setup import Training
@@ -40,6 +43,7 @@ GROUPS = (
     "distributed",
     "generator",
     "scorer",
+    "tracker",
 )
 
 
@@ -77,12 +81,14 @@ def main(config: TrainConfig) -> float:
         parent,
         same_order=parent is not None and same_order(parent.path.parent.parent, saved, origin),
     )
+    following = Following(directory, config.tracker, tracking_arguments(config))
     if not directory.path.exists():
         task.verify()
         for other in runs_on_other_data(path, origin):
             logger.info("%s is a run of the same config on other data; this is a new run", other)
     directory.create()
     with (
+        following,  # around the lease: when that is given back, everything is written
         Lease(directory.path) as lease,
         writing_messages(directory.log),
         Journal(directory.journal, may_write=lease.require) as journal,
@@ -91,16 +97,24 @@ def main(config: TrainConfig) -> float:
         if lease.taken_from is not None:
             logger.info("taken over from %s", lease.taken_from)
         directory.describe(saved, given_overrides(), origin, code_changes())
-        start = {name: origin[name] for name in ("code", "git", "command")}
+        start = {name: origin[name] for name in ("code", "git")}
         journal.write("start", 0, metric=config.checkpoint.metric, maximize=training.store.maximize, **start)
+        following.start()
         try:
             return train(training, journal)
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt | SystemExit)
             with contextlib.suppress(UserError, OSError):
                 kind = "interrupted" if stopped else "failed"
-                journal.write(kind, 0, error=f"{type(error).__name__}: {error}")
+                journal.write(kind, 0, error=mask(f"{type(error).__name__}: {error}"))
             raise
+
+
+def tracking_arguments(config: TrainConfig) -> list[str]:
+    """What the process that sends figures must be told to know the trackers: these the user has named to this one."""
+    names = {component_name(type(tracker)) for tracker in config.tracker.values()}
+    trusted = sorted({name for name in names if ":" in name} | set(config.trust))
+    return [f"plugins=[{','.join(config.plugins)}]", f"trust=[{','.join(trusted)}]"]
 
 
 def config_classes(config: Any) -> set[type]:
@@ -143,6 +157,7 @@ def train(training: Training, journal: Journal) -> float:
     best, evaluations = training.final()
     for split, evaluation in evaluations.items():
         journal.write("final", best.update, split=split, metrics=evaluation.metrics)
+        write_final(training, split, evaluation)
         show_samples(training, split, evaluation)
     value = float(best.metrics[config.checkpoint.metric])
     figures = {
@@ -168,6 +183,17 @@ def train(training: Training, journal: Journal) -> float:
     path = training.run.finish(figures)
     print(f"result: {path}")
     return value
+
+
+def write_final(training: Training, name: str, evaluation: Evaluation) -> None:
+    """The final translations of a split and their references, line by line: what the scores were computed on."""
+    if not evaluation.hypotheses:
+        return
+    split, folder = training.task.load_split(name, training.model), training.run.path / "final" / name
+    write_text(folder / "hypotheses.txt", "".join(f"{text}\n" for text in evaluation.hypotheses))
+    if split.has_references:
+        references = (split.references(number)[0] for number in range(len(evaluation.hypotheses)))
+        write_text(folder / "references.txt", "".join(f"{text}\n" for text in references))
 
 
 def show_samples(training: Training, name: str, evaluation: Evaluation) -> None:

@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from seqexp.config import mistakes
 from seqexp.config.base import OptionError
 from seqexp.runtime.errors import UserError
+from seqexp.runtime.secrets import mask
 
 Config = TypeVar("Config")
 Schemas = Mapping[str, Mapping[str, Callable[[], type]]]
@@ -229,5 +230,5 @@ def _known_keys(name: str, overrides: list[str]) -> list[str]:
 def _leave(error: Exception, trace_wanted: bool) -> None:
     if trace_wanted:
         traceback.print_exception(error)
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {mask(str(error))}", file=sys.stderr)
     raise SystemExit(EXIT_MISTAKE)

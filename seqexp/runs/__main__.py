@@ -12,7 +12,6 @@ from seqexp.config.base import CommandConfig, require
 from seqexp.config.command import run
 from seqexp.runs.directory import RunDirectory, Status, open_run, runs_below
 from seqexp.runs.journal import read_journal
-from seqexp.runtime.errors import UserError
 
 
 class Action(StrEnum):
@@ -58,8 +57,6 @@ def main(config: RunsConfig) -> None:
     if config.action is Action.show:
         print("\n".join(description(open_run(str(config.run)))))
         return
-    if not Path(config.root).is_dir():
-        raise UserError(f"root={config.root} is not there: no run has written to it")
     chosen = list(choose(config))
     if config.action is Action.list:
         print(table(chosen))
@@ -130,7 +127,7 @@ def figures_of(directory: RunDirectory) -> dict[str, Any]:
 
 def description(directory: RunDirectory) -> list[str]:
     """What there is to know of a run, a line each."""
-    origin = directory.provenance() or {}
+    origin = directory.provenance()
     figures = figures_of(directory)
     lines = {
         "run": directory.path,

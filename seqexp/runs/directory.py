@@ -1,16 +1,19 @@
 """A run's directory: `<root>/<name>/<key>`, and the files at its top."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from seqexp.runs.journal import read_journal
-from seqexp.runs.lease import is_alive, read_holder
+from seqexp.runs.journal import last_line
+from seqexp.runs.lease import LEASE
+from seqexp.runs.lock import living_owner
 from seqexp.runtime.errors import UserError
 from seqexp.runtime.files import write_json, write_text
+from seqexp.runtime.secrets import mask, mask_values
 
 
 class Status(StrEnum):
@@ -44,6 +47,10 @@ class RunDirectory:
         return self.path / "log.txt"
 
     @property
+    def lease(self) -> Path:
+        return self.path / LEASE
+
+    @property
     def config(self) -> Path:
         return self.path / "config.json"
 
@@ -59,19 +66,21 @@ class RunDirectory:
                 f"run directory {self.path}: {error.strerror}; choose another with run.root= or run.dir="
             ) from None
 
-    def describe(self, config: dict[str, Any], overrides: list[str], provenance: dict[str, Any], changes: str) -> None:
-        """Write what this run is. On resuming, the config again; of the provenance the first stays.
+    def describe(
+        self, config: dict[str, Any], overrides: list[str], provenance: dict[str, Any], changes: str = ""
+    ) -> None:
+        """Write what this run is, without secrets. On resuming, the config again; of the provenance the first stays.
 
         Args:
             provenance: code, data and machine.
-            changes: uncommitted changes of the code, as a diff.
+            changes: uncommitted changes of the code, as a diff; empty for none.
         """
-        write_json(self.config, config)
-        write_text(self.path / "overrides.txt", "".join(f"{override}\n" for override in overrides))
-        if self.provenance() is None:
+        write_json(self.config, mask_values(config))
+        write_text(self.path / "overrides.txt", "".join(f"{mask(override)}\n" for override in overrides))
+        if not self.provenance():
             if changes:
-                write_text(self.path / "code.diff", changes + "\n")
-            write_json(self.path / "provenance.json", provenance)
+                write_text(self.path / "code.diff", mask(changes) + "\n")
+            write_json(self.path / "provenance.json", mask_values(provenance))
 
     def read_config(self) -> dict[str, Any]:
         """The saved config.
@@ -84,9 +93,9 @@ class RunDirectory:
             raise UserError(f"{self.config}: not there")
         return config
 
-    def provenance(self) -> dict[str, Any] | None:
-        """Key, data and code of the run; None before its first attempt."""
-        return _read(self.path / "provenance.json")
+    def provenance(self) -> dict[str, Any]:
+        """Key, data and code of the run; empty before its first attempt."""
+        return _read(self.path / "provenance.json") or {}
 
     def result(self) -> dict[str, Any] | None:
         """What the run came to, None while it is unfinished."""
@@ -99,18 +108,15 @@ class RunDirectory:
 
     def holder(self) -> dict[str, Any] | None:
         """Who writes here now; None for nobody."""
-        holder = read_holder(self.path / "lease.json")
-        return holder if holder is not None and is_alive(holder) else None
+        return living_owner(self.lease)
 
     def status(self) -> Status:
         if self.result() is not None:
             return Status.finished
         if self.holder() is not None:
             return Status.running
-        last = None
-        for line in read_journal(self.journal):
-            last = line["kind"]
-        return Status.failed if last == "failed" else Status.interrupted
+        last = last_line(self.journal)
+        return Status.failed if last is not None and last["kind"] == "failed" else Status.interrupted
 
 
 def open_run(path: str | Path) -> RunDirectory:
@@ -126,9 +132,18 @@ def open_run(path: str | Path) -> RunDirectory:
 
 
 def runs_below(root: Path) -> Iterator[RunDirectory]:
-    """Every run in `<root>/<name>/<key>`, by name and key."""
-    for path in sorted(root.glob("*/*/config.json")):
-        yield RunDirectory(path.parent)
+    """The runs in a folder, in the order of their names.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if not root.is_dir():
+        raise UserError(f"root={root} is not there: no run has written to it")
+    for folder, names, files in os.walk(root):
+        names.sort()
+        if "config.json" in files and {"provenance.json", "journal.jsonl"} & set(files):
+            names.clear()  # runs do not lie in runs
+            yield RunDirectory(Path(folder))
 
 
 def reruns(path: Path) -> list[RunDirectory]:

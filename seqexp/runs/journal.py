@@ -1,5 +1,6 @@
 """The journal: every figure of a run, in the order in which it arose, one JSON object a line."""
 
+import contextlib
 import json
 import math
 import os
@@ -8,6 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+LONGEST_LINE = 1 << 16
+"""Bytes at the end of a journal that hold at least its last line."""
 
 
 class Journal:
@@ -47,6 +51,29 @@ def read_journal(path: Path) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
             except json.JSONDecodeError:
                 continue
+
+
+def read_after(path: Path, position: int) -> Iterator[tuple[dict[str, Any], int]]:
+    """The complete lines behind a position in bytes, each with the position behind it; torn ones are skipped."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        file.seek(position)
+        for line in file:
+            if not line.endswith(b"\n"):
+                return  # it is being written, or a crash left it: the next attempt cuts it off
+            position += len(line)
+            with contextlib.suppress(ValueError):
+                yield json.loads(line), position
+
+
+def last_line(path: Path) -> dict[str, Any] | None:
+    """The last complete line, None where there is none."""
+    if not path.exists():
+        return None
+    start = max(path.stat().st_size - LONGEST_LINE, 0)
+    lines = [line for line, _ in read_after(path, start)]
+    return lines[-1] if lines else None
 
 
 def _end_last_line(path: Path) -> None:

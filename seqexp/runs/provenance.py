@@ -49,6 +49,7 @@ def provenance(components: Iterable[type] = ()) -> dict[str, Any]:
         "hardware": hardware(),
         "environment": {key: value for key, value in sorted(os.environ.items()) if ENVIRONMENT.match(key)},
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "folder": str(Path.cwd()),
     }
 
 

@@ -41,7 +41,7 @@ def same_order(run: Path, saved_config: dict[str, Any], origin: dict[str, Any]) 
     """Whether another run took its examples in the order in which this one takes them."""
     directory = RunDirectory(run)
     before = directory.provenance()
-    if before is None or before["data"] != origin["data"]:
+    if not before or before["data"] != origin["data"]:
         return False
     config = directory.read_config()
     relevant = ("seed", "batch")
@@ -52,7 +52,7 @@ def runs_on_other_data(path: Path, origin: dict[str, Any]) -> list[Path]:
     """Runs beside `path` of the same config on other data: the data may have changed under the same path."""
     found = []
     for file in sorted(path.parent.glob("*/provenance.json")):
-        before = RunDirectory(file.parent).provenance() or {}
+        before = RunDirectory(file.parent).provenance()
         if before.get("config") == origin["config"] and before["data"] != origin["data"]:
             found.append(file.parent)
     return found
@@ -65,7 +65,7 @@ def _changes_since_start(directory: RunDirectory, origin: dict[str, Any]) -> lis
         UserError: it is a run of another config or other data.
     """
     before = directory.provenance()
-    if before is None:
+    if not before:
         return []
     if before["key"] != origin["key"]:
         what = "other data" if before["config"] == origin["config"] else "another config"

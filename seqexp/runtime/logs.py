@@ -6,7 +6,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from seqexp.runtime.secrets import mask
+
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
+
+class _Formatter(logging.Formatter):
+    """Leaves out secrets, those of stack traces too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return mask(super().format(record))
 
 
 class _StandardError(logging.Handler):
@@ -21,7 +30,7 @@ def show_messages() -> None:
     logger = logging.getLogger("seqexp")
     if not logger.handlers:
         handler = _StandardError()
-        handler.setFormatter(logging.Formatter("%(message)s"))
+        handler.setFormatter(_Formatter("%(message)s"))
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         logger.propagate = False
@@ -31,7 +40,7 @@ def show_messages() -> None:
 def writing_messages(path: Path) -> Iterator[None]:
     """Append messages of seqexp to a file as long as this lasts."""
     handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter(FORMAT))
+    handler.setFormatter(_Formatter(FORMAT))
     logger = logging.getLogger("seqexp")
     logger.addHandler(handler)
     try:

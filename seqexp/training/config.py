@@ -15,6 +15,7 @@ from seqexp.models.base import ModelConfig
 from seqexp.optimizers.base import OptimizerConfig
 from seqexp.scorers.base import ScorerConfig
 from seqexp.tasks.base import TaskConfig
+from seqexp.trackers.base import TrackerConfig
 from seqexp.training.intervals import Interval
 from seqexp.training.precision import PrecisionConfig
 
@@ -176,6 +177,7 @@ class TrainConfig(CommandConfig):
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     stop: StopConfig = field(default_factory=StopConfig)
     log: LogConfig = field(default_factory=LogConfig)
+    tracker: dict[str, TrackerConfig] = field(default_factory=dict)
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:

@@ -29,6 +29,8 @@ PREPROCESS = {
     "tokenizer": [],
     "subword": [],
 }
+LISTS = ("scorer", "tracker")
+"""Groups of which a config names several."""
 
 
 def compose(group: str, choice: str) -> Any:
@@ -40,11 +42,11 @@ def compose(group: str, choice: str) -> Any:
     needed = ["corpus=embedded", "destination=x"] if group in PREPROCESS and group != "corpus" else []
     if group == "corpus":
         needed = ["destination=x", *(PREPROCESS["corpus"] if choice == "parallel" else [])]
-    value = f"[{choice}]" if group == "scorer" else choice
+    value = f"[{choice}]" if group in LISTS else choice
     with hydra.initialize_config_dir(version_base="1.3", config_dir=config_dir()):
         config = typed(hydra.compose(name, [f"{group}={value}", *needed]), root)
     found = getattr(config, group)
-    return found[choice] if group == "scorer" else found
+    return found[choice] if group in LISTS else found
 
 
 @pytest.mark.parametrize("component", COMPONENTS)

@@ -31,6 +31,7 @@ TINY = [
     "generator.max_length_b=4",
     "generator.beam_size=2",
     "validation.num_samples=1",
+    "tracker=[]",
 ]
 """A model that trains in a second."""
 

@@ -140,7 +140,7 @@ def test_the_checkpoint_suffices_to_translate(in_folder: Path, data: Path, comma
     assert isinstance(load_model(checkpoint, checkpoint).translate(["one"])[0], str)
 
 
-@pytest.mark.parametrize("name", ["train", "preprocess", "generate", "interactive", "score"])
+@pytest.mark.parametrize("name", ["train", "preprocess", "generate", "interactive", "score", "sync"])
 def test_help_and_config_of_every_command(command: Command, name: str) -> None:
     printed, _ = command(name, "--help")
     assert f"python -m seqexp.{name}" in printed or name == "interactive"

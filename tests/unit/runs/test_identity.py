@@ -17,7 +17,13 @@ def changed(section: str, **values: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "config", [changed("run", root="x"), changed("batch", num_workers=3), changed("task", data="there")]
+    "config",
+    [
+        changed("run", root="x"),
+        changed("batch", num_workers=3),
+        changed("task", data="there"),
+        {**CONFIG, "tracker": {}},
+    ],
 )
 def test_what_cannot_change_the_result_does_not_count(config: dict[str, Any]) -> None:
     assert run_key(config, "data") == run_key(CONFIG, "data")

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from seqexp.runs.journal import Journal, read_journal
+from seqexp.runs.journal import Journal, last_line, read_after, read_journal
 
 
 def test_each_start_is_an_attempt(tmp_path: Path) -> None:
@@ -28,3 +28,29 @@ def test_values_that_json_lacks_are_strings(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.jsonl") as journal:
         journal.write("train", 1, metrics={"loss": float("nan"), "norm": float("inf")})
     assert next(read_journal(journal.path))["metrics"] == {"loss": "nan", "norm": "inf"}
+
+
+def test_reading_on_from_a_position(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    assert list(read_after(path, 0)) == []
+    assert last_line(path) is None
+    with Journal(path) as journal:
+        journal.write("train", 1)
+        ((line, position),) = read_after(path, 0)
+        journal.write("train", 2, text="ü")
+    assert line["update"] == 1
+    with path.open("a") as file:
+        file.write('{"kind": "train", "upd')
+    ((line, end),) = read_after(path, position)
+    assert line["text"] == "ü"
+    assert list(read_after(path, end)) == []
+    last = last_line(path)
+    assert last is not None and last["update"] == 2
+
+
+def test_the_last_line_of_a_long_journal(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        for update in range(2000):
+            journal.write("train", update, metrics={"loss": 1.5})
+    last = last_line(journal.path)
+    assert last is not None and last["update"] == 1999

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from seqexp.runs.lease import STALE_SECONDS, Lease
+from seqexp.runs.lease import Lease
+from seqexp.runs.lock import STALE_SECONDS
 from seqexp.runtime.errors import UserError
 
 
