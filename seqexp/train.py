@@ -95,6 +95,7 @@ def train(training: Training, journal: Journal) -> float:
         "epochs": progress.epoch,
         "train_seconds": round(progress.seconds, 1),
         "num_targets": progress.num_targets,
+        "num_skipped_examples": progress.num_skipped_examples,
         "num_parameters": num_parameters,
         "metric": config.checkpoint.metric,
         "best": value,

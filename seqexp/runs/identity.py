@@ -6,6 +6,8 @@ from typing import Any
 
 IRRELEVANT = ("run", "distributed.device", "batch.num_workers", "log", "checkpoint.every", "checkpoint.keep_last")
 """Keys of the root config that cannot change what a run computes."""
+ROLLBACK_NEEDS = "checkpoint.every"
+"""The one of them that does where a rollback goes to the newest checkpoint."""
 
 
 def digest(value: Any) -> str:
@@ -22,7 +24,10 @@ def run_key(saved_config: dict[str, Any], data_identity: str) -> str:
         data_identity: the hash of the data's manifest.
     """
     relevant: dict[str, Any] = json.loads(json.dumps(saved_config))
+    rolls_back = relevant.get("non_finite", {}).get("policy") == "rollback"
     for key in (*IRRELEVANT, "task.data"):
+        if rolls_back and key == ROLLBACK_NEEDS:
+            continue
         *parents, last = key.split(".")
         node = relevant
         for parent in parents:

@@ -25,9 +25,27 @@ class Progress:
     best: float | None = None
     """Best value of the metric so far."""
     num_validations_since_best: int = 0
+    valid: dict[str, float] = field(default_factory=dict)
+    """Metrics of the validation at `validated`."""
+    num_skipped_updates: int = 0
+    """Attempted updates that were not made, because of an overflow or a batch that is not finite."""
+    num_skipped_examples: int = 0
+    """Examples of those."""
+    num_non_finite: int = 0
+    """Batches that were not finite, those before a rollback included."""
+    num_non_finite_in_a_row: int = 0
+    """Those since the last update, or with the policy `rollback` since the last checkpoint."""
+    precision: dict[str, Any] = field(default_factory=dict)
+    """State of the precision, such as the loss scale."""
     metrics: dict[str, list[float]] = field(default_factory=dict)
     """Sums and counts of the training metrics since the last time they were logged."""
     stop_reason: str | None = None
+
+    def move_on(self, num_micro_batches: int, num_in_epoch: int) -> None:
+        """Leave micro-batches behind; the end of an epoch is the beginning of the next."""
+        self.batch += num_micro_batches
+        if self.batch >= num_in_epoch:
+            self.epoch, self.batch = self.epoch + 1, 0
 
     @property
     def now(self) -> Mark:

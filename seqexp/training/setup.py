@@ -9,7 +9,9 @@ import torch
 from seqexp.checkpoint.store import Checkpoint, CheckpointStore
 from seqexp.config.build import build
 from seqexp.data.batching import BatchLimits
+from seqexp.data.padding import Padding
 from seqexp.models.base import Model
+from seqexp.precisions.base import Precision
 from seqexp.runs.directory import RunDirectory
 from seqexp.runs.journal import Journal
 from seqexp.runtime.errors import UserError
@@ -19,6 +21,8 @@ from seqexp.training.config import TrainConfig
 from seqexp.training.data import EpochData
 from seqexp.training.display import Display, format_metrics
 from seqexp.training.evaluation import Evaluation, Evaluator
+from seqexp.training.freezing import freeze
+from seqexp.training.non_finite import NonFiniteReports
 from seqexp.training.progress import Progress
 from seqexp.training.step import TrainStep
 from seqexp.training.trainer import Trainer
@@ -41,10 +45,13 @@ class Training:
         self.device = build(config.distributed).device
         torch.manual_seed(derive_seed(config.seed))
         self.model: Model = task.build_model(config.model).to(self.device)
+        freeze(self.model, config.freeze)
+        precision: Precision = build(config.precision, device=self.device)
+        precision.prepare(self.model)
         criterion = task.build_criterion(config.criterion).to(self.device)
         generator = task.build_generator(config.generator) if config.validation.scores else None
         limits = BatchLimits(config.batch.max_tokens, config.batch.max_sentences, config.batch.multiple_of)
-        self.evaluate = Evaluator(task, criterion, generator, config.scorer, limits, self.device)
+        self.evaluate = Evaluator(task, criterion, generator, config.scorer, limits, self.device, precision)
         self.valid_splits = {name: task.load_split(name, self.model) for name in config.validation.splits}
         scorer = config.scorer.get(config.checkpoint.metric)
         self.store = CheckpointStore(
@@ -54,18 +61,19 @@ class Training:
             keep_last=config.checkpoint.keep_last,
             keep_best=config.checkpoint.keep_best,
         )
-        self.data = EpochData(
-            task.load_split("train", self.model, for_training=True), limits, config.batch, config.seed
-        )
+        padding = Padding(config.batch.num_buckets, config.batch.pad_to_multiple)
+        train = task.load_split("train", self.model, for_training=True, padding=padding)
+        self.data = EpochData(train, limits, config.batch, config.seed)
         self.num_updates = self._total_updates()
         self.step = TrainStep(
             model=self.model,
             criterion=criterion,
-            optimizer=build(config.optimizer, params=list(self.model.parameters())),
-            precision=build(config.precision),
+            optimizer=build(config.optimizer, params=[p for p in self.model.parameters() if p.requires_grad]),
+            precision=precision,
             device=self.device,
             clip_norm=config.clip_norm,
             seed=config.seed,
+            normalize_by=config.batch.normalize_by,
         )
         self.scheduler = build(config.lr_scheduler, lr=config.optimizer.lr, max_updates=self.num_updates)
 
@@ -78,6 +86,7 @@ class Training:
             data=self.data,
             validate=self._validate,
             save=self._save,
+            report=NonFiniteReports(self.config.non_finite, self.run.path / "non_finite", self.data.split),
             store=self.store,
             journal=journal,
             display=Display(self.num_updates),
@@ -112,6 +121,8 @@ class Training:
 
     def _validate(self) -> dict[str, float]:
         metrics: dict[str, float] = {}
+        if self.config.validation.seed is not None:
+            torch.manual_seed(self.config.validation.seed)
         for number, (name, split) in enumerate(self.valid_splits.items()):
             found = self.evaluate(self.model, split).metrics
             metrics |= {key if number == 0 else f"{name}/{key}": value for key, value in found.items()}

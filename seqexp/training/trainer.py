@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
@@ -15,11 +15,22 @@ from seqexp.training.config import TrainConfig
 from seqexp.training.display import Display
 from seqexp.training.intervals import is_due
 from seqexp.training.metrics import MetricBag
+from seqexp.training.non_finite import NonFiniteReports, Policy
 from seqexp.training.progress import Progress
-from seqexp.training.step import TrainStep
+from seqexp.training.step import Fault, TrainStep
 from seqexp.training.stopping import stop_reason
 
 logger = logging.getLogger(__name__)
+
+ROLLBACK_KEEPS = (
+    "epoch",
+    "batch",
+    "num_skipped_updates",
+    "num_skipped_examples",
+    "num_non_finite",
+    "num_non_finite_in_a_row",
+)
+"""What a rollback does not undo: where the data stands, and the record of what went wrong."""
 
 
 class TrainingData(Protocol):
@@ -41,6 +52,7 @@ class Trainer:
     validate: Callable[[], dict[str, float]]
     """Metrics of the validation splits with the present weights."""
     save: Callable[[Progress, dict[str, float]], Checkpoint]
+    report: NonFiniteReports
     store: CheckpointStore
     journal: Journal
     display: Display
@@ -56,57 +68,116 @@ class Trainer:
         self.step.model.load_state_dict(checkpoint.weights())
         self.step.optimizer.load_state_dict(checkpoint.optimizer_state())
         self.progress = Progress.from_state(checkpoint.progress())
+        self.step.precision.load(self.progress.precision)
         self.metrics.load(self.progress.metrics)
         self._targets_logged = self.progress.num_targets
 
     def train(self) -> Progress:
-        """Train to the end; the last state is in a checkpoint when this returns."""
+        """Train to the end; the last state is in a checkpoint when this returns.
+
+        Raises:
+            UserError: a loss or gradient is not finite, and `config.non_finite` says that this ends the run.
+        """
         self._since = time.monotonic() - self.progress.seconds
         self._logged_at = time.monotonic()
+        if self.config.non_finite.policy is Policy.rollback and not self.store.all():
+            self._save()  # there is something to go back to from the first update on
         with self.display:
             while self.progress.stop_reason is None:
                 self._train_epoch()
-        return self.progress
+        progress = self.progress
+        if progress.num_skipped_updates:
+            counts = progress.num_skipped_updates, progress.num_skipped_examples
+            logger.info("updates skipped: %d, with %d examples; the journal says which", *counts)
+        return progress
 
     def _train_epoch(self) -> None:
         """The rest of the current epoch, or less where a stop rule holds before."""
-        progress, step = self.progress, self.step
+        epoch, step = self.progress.epoch, self.step
         step.model.train()
-        num_batches = self.data.num_micro_batches(progress.epoch)
-        batches = self.data.micro_batches(progress.epoch, progress.batch)
-        while progress.stop_reason is None:
+        num_batches = self.data.num_micro_batches(epoch)
+        batches = self.data.micro_batches(epoch, self.progress.batch)
+        while self.progress.stop_reason is None and self.progress.epoch == epoch:
+            update = self.progress.update
             group = list(islice(batches, self.config.batch.micro_batches))
-            step(group, progress.update, self.scheduler.lr_at(progress.update), self.metrics)
-            progress.update += 1
-            progress.batch += len(group)
-            progress.num_targets += sum(batch.num_targets for batch in group)
-            epoch_ended = progress.batch >= num_batches
-            if epoch_ended:
-                progress.epoch, progress.batch = progress.epoch + 1, 0
-            self._after_update()
-            if epoch_ended:
-                return
+            fault = step(group, update, self.scheduler.lr_at(update), self.metrics)
+            if fault is None:
+                self._count(group)
+            else:
+                self._skip(group, fault)
+            self.progress.move_on(len(group), num_batches)
+            if fault is Fault.non_finite and self.config.non_finite.policy is Policy.rollback:
+                self._roll_back()
+            self._after_attempt(made=fault is None)
 
-    def _after_update(self) -> None:
+    def _count(self, group: Sequence[Batch]) -> None:
+        progress = self.progress
+        progress.update += 1
+        progress.num_targets += sum(batch.num_targets for batch in group)
+        if self.config.non_finite.policy is not Policy.rollback:
+            progress.num_non_finite_in_a_row = 0
+
+    def _skip(self, group: Sequence[Batch], fault: Fault) -> None:
+        """Note down an update that was not made.
+
+        Raises:
+            UserError: it ends the run.
+        """
+        progress, precision = self.progress, self.step.precision
+        num_examples = sum(batch.num_sentences for batch in group)
+        progress.num_skipped_updates += 1
+        progress.num_skipped_examples += num_examples
+        facts = {"epoch": progress.epoch, "batch": progress.batch, "num_examples": num_examples, **precision.metrics()}
+        if fault is Fault.overflow:
+            self.journal.write("skipped", progress.update, reason=fault.value, **facts)
+            now = "".join(f"; {name.replace('_', ' ')} {value:g}" for name, value in precision.metrics().items())
+            logger.info("update %d: overflow, %d examples skipped%s", progress.update, num_examples, now)
+            return
+        progress.num_non_finite += 1
+        progress.num_non_finite_in_a_row += 1
+        what = self.report(self.step, group, progress)
+        policy = self.config.non_finite.policy
+        self.journal.write("non_finite", progress.update, policy=policy.value, message=what, **facts)
+        self.report.require_within_limits(what, progress, precision.advice())
+        logger.warning("%s; non_finite.policy=%s", what, policy.value)
+
+    def _roll_back(self) -> None:
+        """Weights, optimizer and counters of the newest checkpoint; the data goes on where it is."""
+        now, checkpoint = self.progress, self.store.last()
+        assert checkpoint is not None
+        self.restore(checkpoint)
+        for name in ROLLBACK_KEEPS:
+            setattr(self.progress, name, getattr(now, name))
+        place = {"epoch": now.epoch, "batch": now.batch}
+        self.journal.write("rollback", now.update, to_update=checkpoint.update, **place)
+        text = "back from update %d to the checkpoint of update %d; the data goes on at epoch %d, micro-batch %d"
+        logger.warning(text, now.update, checkpoint.update, now.epoch + 1, now.batch)
+
+    def _after_attempt(self, *, made: bool) -> None:
+        """What is due after an update, or after one that was not `made` but may have ended an epoch."""
         config, progress = self.config, self.progress
         progress.seconds = time.monotonic() - self._since
         progress.stop_reason = stop_reason(config.stop, progress, self.scheduler)
         self.display.advance(progress)
-        if progress.update % config.log.every_updates == 0 or progress.stop_reason:
+        if (made and progress.update % config.log.every_updates == 0) or progress.stop_reason:
             self._log()
-        valid: dict[str, float] = {}
+        validated = False
         if is_due(config.validation.every, progress.validated, progress.now) or progress.stop_reason:
-            valid = self._validate()
+            validated = self._validate()
             progress.stop_reason = progress.stop_reason or stop_reason(config.stop, progress, self.scheduler)
         due = is_due(config.checkpoint.every, progress.saved, progress.now) or progress.stop_reason
-        if due or self.store.would_keep(valid):
-            self._save(valid)
+        if due or (validated and self.store.would_keep(progress.valid)):
+            self._save()
 
     def _log(self) -> None:
         progress, now = self.progress, time.monotonic()
+        means = self.metrics.means()
+        if not means:
+            return  # no update since the last time
         targets, self._targets_logged = progress.num_targets - self._targets_logged, progress.num_targets
         metrics = {
-            **self.metrics.means(),
+            **means,
+            **self.step.precision.metrics(),
             "lr": self.scheduler.lr_at(progress.update - 1),
             "tokens_per_second": targets / max(now - self._logged_at, 1e-9),
         }
@@ -115,9 +186,13 @@ class Trainer:
         self.journal.write("train", progress.update, epoch=progress.epoch, metrics=metrics)
         self.display.show("train", progress, metrics)
 
-    def _validate(self) -> dict[str, float]:
+    def _validate(self) -> bool:
+        """Validate, unless these weights were validated already; whether it was done."""
         progress, started = self.progress, time.monotonic()
-        metrics = self.validate()
+        if progress.valid and progress.validated.update == progress.update:
+            progress.validated = progress.now
+            return False
+        progress.valid = metrics = self.validate()
         self.step.model.train()
         progress.validated = progress.now
         self._logged_at += time.monotonic() - started  # speed is that of training
@@ -128,11 +203,16 @@ class Trainer:
             progress.num_validations_since_best += 1
         self.journal.write("valid", progress.update, epoch=progress.epoch, metrics=metrics)
         self.display.show("valid", progress, metrics)
-        return metrics
+        return True
 
-    def _save(self, valid: dict[str, float]) -> None:
+    def _save(self) -> None:
         progress = self.progress
+        if self.config.non_finite.policy is Policy.rollback and progress.update > progress.saved.update:
+            progress.num_non_finite_in_a_row = 0
         progress.saved = progress.now
         progress.metrics = self.metrics.state()
-        self.save(progress, valid)
+        progress.precision = self.step.precision.state()
+        # Of the same update, not only of the same moment: after a skipped batch, a checkpoint may replace that of the
+        # last update, and must say no less of it.
+        self.save(progress, progress.valid if progress.validated.update == progress.update else {})
         self.journal.write("checkpoint", progress.update)
