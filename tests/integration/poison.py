@@ -17,13 +17,13 @@ def poisoned(kind: str, example: int) -> Any:
 
     Args:
         kind: `large` for a gradient of `LARGE` in float16, `infinite` for one that no scale can save, `nan` for a loss
-            that is not a number.
+            that is not a number, `none` for an example as good as any.
     """
     original = LabelSmoothedCrossEntropy.forward
 
     def forward(self: LabelSmoothedCrossEntropy, model: Any, batch: Any) -> LossOutput:
         output = original(self, model, batch)
-        if not model.training or example not in batch.indices.tolist():
+        if kind == "none" or not model.training or example not in batch.indices.tolist():
             return output
         if kind == "nan":
             return LossOutput(output.sum * float("nan"), output.num_targets, output.metrics)

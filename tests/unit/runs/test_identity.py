@@ -37,3 +37,12 @@ def test_everything_else_counts() -> None:
 def test_the_config_is_left_as_it_was() -> None:
     run_key(CONFIG, "data")
     assert CONFIG["run"] == {"root": "outputs"}
+
+
+def test_the_interval_of_checkpoints_counts_only_where_a_rollback_goes_to_one() -> None:
+    for policy, num_keys in (("skip", 1), ("rollback", 2)):
+        configs = [
+            {**CONFIG, "non_finite": {"policy": policy}, "checkpoint": {"every": {"updates": updates}}}
+            for updates in (10, 20)
+        ]
+        assert len({run_key(config, "data") for config in configs}) == num_keys
