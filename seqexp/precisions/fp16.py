@@ -77,7 +77,8 @@ class FP16(Precision):
     @torch.no_grad()
     def unscale(self, parameters: Iterable[nn.Parameter], denominator: int) -> None:
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        torch._foreach_mul_(gradients, 1 / (self.loss_scale.value * denominator))
+        if gradients:
+            torch._foreach_mul_(gradients, 1 / (self.loss_scale.value * denominator))
 
     def succeeded(self) -> None:
         self.loss_scale.succeeded()

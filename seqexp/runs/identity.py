@@ -4,10 +4,11 @@ import hashlib
 import json
 from typing import Any
 
-IRRELEVANT = ("run", "distributed.device", "batch.num_workers", "log", "checkpoint.every", "checkpoint.keep_last")
+IRRELEVANT = ("run", "distributed.device", "batch.num_workers", "log", "checkpoint.keep_last")
 """Keys of the root config that cannot change what a run computes."""
-ROLLBACK_NEEDS = "checkpoint.every"
-"""The one of them that does where a rollback goes to the newest checkpoint."""
+RELEVANT_WITH_ROLLBACK = ("checkpoint.every", "non_finite")
+"""Keys that can only where a batch that is not finite sends the run back to its newest checkpoint. One that stops there
+has no result, so it is the same run as one that skips the batch, and may be resumed with that policy."""
 
 
 def digest(value: Any) -> str:
@@ -25,9 +26,8 @@ def run_key(saved_config: dict[str, Any], data_identity: str) -> str:
     """
     relevant: dict[str, Any] = json.loads(json.dumps(saved_config))
     rolls_back = relevant.get("non_finite", {}).get("policy") == "rollback"
-    for key in (*IRRELEVANT, "task.data"):
-        if rolls_back and key == ROLLBACK_NEEDS:
-            continue
+    irrelevant = {*IRRELEVANT, "task.data", *RELEVANT_WITH_ROLLBACK}
+    for key in irrelevant.difference(RELEVANT_WITH_ROLLBACK if rolls_back else ()):
         *parents, last = key.split(".")
         node = relevant
         for parent in parents:

@@ -91,7 +91,7 @@ class NonFiniteReports:
         config = self.config
         hint = f"; {advice}" if advice else ""
         if config.policy is Policy.stop:
-            raise UserError(f"{what}{hint}; non_finite.policy=skip or rollback would go on without the batch")
+            raise UserError(f"{what}{hint}; the same command with non_finite.policy=skip goes on without this batch")
         for name, count in (
             ("max_in_a_row", progress.num_non_finite_in_a_row),
             ("max_in_total", progress.num_non_finite),

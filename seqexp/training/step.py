@@ -68,7 +68,7 @@ class TrainStep:
         denominator = self.normalize_by.denominator(micro_batches)
         outputs = [self.accumulate(batch, update, n, denominator) for n, batch in enumerate(micro_batches)]
         self.precision.unscale(self.model.parameters(), denominator)
-        norm = gradient_norm(self.model.parameters())
+        norm = gradient_norm(self.model.parameters()).to(self.device)
         # Both at once: each look at a number makes the device wait.
         if not torch.stack([norm, *(output.sum.detach().float() for output in outputs)]).isfinite().all():
             self.optimizer.zero_grad(set_to_none=True)

@@ -11,6 +11,7 @@ from seqexp.checkpoint.store import Checkpoint, CheckpointStore
 from seqexp.data.batch import Batch
 from seqexp.lr_schedulers.base import LRScheduler
 from seqexp.runs.journal import Journal
+from seqexp.runtime.errors import UserError
 from seqexp.training.config import TrainConfig
 from seqexp.training.display import Display
 from seqexp.training.intervals import is_due
@@ -80,7 +81,7 @@ class Trainer:
         """
         self._since = time.monotonic() - self.progress.seconds
         self._logged_at = time.monotonic()
-        if self.config.non_finite.policy is Policy.rollback and not self.store.all():
+        if self.config.non_finite.policy is Policy.rollback and self.store.last() is None:
             self._save()  # there is something to go back to from the first update on
         with self.display:
             while self.progress.stop_reason is None:
@@ -142,9 +143,16 @@ class Trainer:
         logger.warning("%s; non_finite.policy=%s", what, policy.value)
 
     def _roll_back(self) -> None:
-        """Weights, optimizer and counters of the newest checkpoint; the data goes on where it is."""
+        """Weights, optimizer and counters of the newest checkpoint; the data goes on where it is.
+
+        Raises:
+            UserError: no checkpoint is whole.
+        """
         now, checkpoint = self.progress, self.store.last()
-        assert checkpoint is not None
+        if checkpoint is None:
+            raise UserError(
+                f"{self.store.directory}: no checkpoint is whole, so non_finite.policy=rollback cannot go back"
+            )
         self.restore(checkpoint)
         for name in ROLLBACK_KEEPS:
             setattr(self.progress, name, getattr(now, name))

@@ -115,14 +115,14 @@ def test_an_overflow_is_skipped_and_counted(
     assert result["num_skipped_examples"] == progress["num_skipped_examples"]
 
 
-def test_the_default_is_to_stop(
+def test_by_default_the_run_stops_and_can_be_told_to_go_on(
     tmp_path: Path, data: Path, command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = [*OPTIONS, f"task.data={data}", f"run.dir={tmp_path}"]
     with monkeypatch.context() as patch:
         patch.setattr(LabelSmoothedCrossEntropy, "forward", poisoned("nan", BAD_EXAMPLE))
         errors = []
-        for _ in range(2):
+        for _ in range(2):  # the second time it resumes, and comes to the same end
             with pytest.raises(SystemExit) as stopped:
                 command("train", *arguments)
             assert stopped.value.code == 2
@@ -130,9 +130,12 @@ def test_the_default_is_to_stop(
     assert errors[0] == errors[1]
     (name,) = reports_of(tmp_path)
     assert errors[0].startswith(f"error: update {int(name[7:15])}: the output of criterion is not finite; examples ")
-    assert f"saved in {tmp_path / 'non_finite' / name}; non_finite.policy=skip or rollback would go on" in errors[0]
+    assert (
+        f"saved in {tmp_path / 'non_finite' / name}; the same command with non_finite.policy=skip goes on" in errors[0]
+    )
     assert not (tmp_path / "result.json").exists()
-    command("train", *arguments)  # with the cause mended, the same command goes on
+    monkeypatch.setattr(LabelSmoothedCrossEntropy, "forward", poisoned("nan", BAD_EXAMPLE))
+    command("train", *arguments, "non_finite.policy=skip")
     assert json.loads((tmp_path / "result.json").read_text())["updates"] == 16
 
 

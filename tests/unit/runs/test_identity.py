@@ -39,10 +39,13 @@ def test_the_config_is_left_as_it_was() -> None:
     assert CONFIG["run"] == {"root": "outputs"}
 
 
-def test_the_interval_of_checkpoints_counts_only_where_a_rollback_goes_to_one() -> None:
-    for policy, num_keys in (("skip", 1), ("rollback", 2)):
-        configs = [
-            {**CONFIG, "non_finite": {"policy": policy}, "checkpoint": {"every": {"updates": updates}}}
+def test_what_happens_to_bad_batches_counts_only_where_it_changes_the_result() -> None:
+    keys = {
+        policy: [
+            run_key({**CONFIG, "non_finite": {"policy": policy}, "checkpoint": {"every": {"updates": updates}}}, "data")
             for updates in (10, 20)
         ]
-        assert len({run_key(config, "data") for config in configs}) == num_keys
+        for policy in ("stop", "skip", "rollback")
+    }
+    assert len({*keys["stop"], *keys["skip"]}) == 1
+    assert len({*keys["stop"], *keys["rollback"]}) == 3
