@@ -34,7 +34,10 @@ CATALOG: dict[str, dict[str, str]] = {
         "polynomial_decay": "seqexp.lr_schedulers.polynomial_decay:PolynomialDecayConfig",
     },
     "precision": {
-        "fp32": "seqexp.training.precision:FP32Config",
+        "bf16": "seqexp.precisions.bf16:BF16Config",
+        "bf16_memory_efficient": "seqexp.precisions.bf16_memory_efficient:BF16MemoryEfficientConfig",
+        "fp16": "seqexp.precisions.fp16:FP16Config",
+        "fp32": "seqexp.precisions.fp32:FP32Config",
     },
     "distributed": {
         "single": "seqexp.distributed.single:SingleConfig",

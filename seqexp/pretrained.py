@@ -11,8 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
-
 from seqexp.catalog import CATALOG, config_class
 from seqexp.checkpoint.store import Checkpoint, CheckpointStore, open_checkpoint
 from seqexp.config.build import build
@@ -23,6 +21,7 @@ from seqexp.generators.base import Generator, GeneratorConfig
 from seqexp.generators.batches import generate_batches
 from seqexp.models.base import ModelConfig, Seq2SeqModel
 from seqexp.plugins import load_plugins
+from seqexp.precisions.base import Precision, PrecisionConfig
 from seqexp.runs.directory import open_run
 from seqexp.runtime.errors import UserError
 from seqexp.tasks.base import Task, TaskConfig
@@ -59,7 +58,8 @@ class TrainedModel:
     task: Task
     models: Sequence[Seq2SeqModel]
     generator: Generator
-    device: torch.device
+    precision: Precision
+    """That of the training, so that scores are those of the validation."""
     limits: BatchLimits
 
     def translate(self, sentences: Sequence[str]) -> list[str]:
@@ -74,7 +74,7 @@ class TrainedModel:
 
     def generate(self, split: Any) -> Iterator[tuple[int, list[Translation]]]:
         """Translate a split; yields numbers of examples with their translations, short sentences first."""
-        for number, hypotheses in generate_batches(self.generator, self.models, split, self.limits, self.device):
+        for number, hypotheses in generate_batches(self.generator, self.models, split, self.limits, self.precision):
             yield (
                 number,
                 [
@@ -123,10 +123,12 @@ def load_model(
         if load_task(other, trust).text_identity != task.text_identity:
             raise UserError(f"{other.path}: its vocabularies or text stages differ from those of {first.path}")
     resolved = device.resolve()
-    models = [_load_weights(each, load_task(each, trust), resolved, trust) for each in checkpoints]
+    saved_precision = _config(first.config()["precision"], PrecisionConfig, str(first.path), trust)
+    precision: Precision = build(saved_precision, device=resolved)
+    models = [_load_weights(each, load_task(each, trust), precision, trust) for each in checkpoints]
     generator = generator or saved_generator(first, trust)
     limits = BatchLimits(max_tokens=max_tokens, max_sentences=None)
-    return TrainedModel(task, models, task.build_generator(generator), resolved, limits)
+    return TrainedModel(task, models, task.build_generator(generator), precision, limits)
 
 
 def find_checkpoint(path: str | Path, which: str, trust: Sequence[str] = ()) -> Checkpoint:
@@ -213,13 +215,15 @@ def load_data(checkpoint: Checkpoint, data: str | None = None, trust: Sequence[s
     return task
 
 
-def _load_weights(checkpoint: Checkpoint, task: Task, device: torch.device, trust: Sequence[str]) -> Seq2SeqModel:
+def _load_weights(checkpoint: Checkpoint, task: Task, precision: Precision, trust: Sequence[str]) -> Seq2SeqModel:
     checkpoint.verify()
     config = _config(checkpoint.config()["model"], ModelConfig, str(checkpoint.path), trust)
     model = task.build_model(config)
     model.load_state_dict(checkpoint.weights())
     assert isinstance(model, Seq2SeqModel)
-    return model.to(device).eval()
+    model.to(precision.device)
+    precision.prepare(model)
+    return model.eval()
 
 
 def _numbered(store: CheckpointStore, which: str) -> Checkpoint:

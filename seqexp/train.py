@@ -71,7 +71,7 @@ def main(config: TrainConfig) -> float:
             f"checkpoint.continue_from={directory.path} and another stop rule"
         )
         return float(result["best"])
-    usable = {group: saved[group] for group in ("task", "model", "generator")}
+    usable = {group: saved[group] for group in ("task", "model", "precision", "generator")}
     # Everything is built before anything is written: a config that does not work leaves nothing behind.
     training = Training(
         config,
@@ -167,6 +167,7 @@ def train(training: Training, journal: Journal) -> float:
         "epochs": progress.epoch,
         "train_seconds": round(progress.seconds, 1),
         "num_targets": progress.num_targets,
+        "num_skipped_examples": progress.num_skipped_examples,
         "num_parameters": num_parameters,
         "metric": config.checkpoint.metric,
         "best": value,

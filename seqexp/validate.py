@@ -60,11 +60,11 @@ def main(config: ValidateConfig) -> dict[str, float]:
     criterion: Criterion = task.build_criterion(run_config(config.run, config.trust).criterion)
     evaluate = Evaluator(
         task=task,
-        criterion=criterion.to(model.device),
+        criterion=criterion.to(model.precision.device),
         generator=model.generator if config.scores else None,
         scorers=config.scorer,
         limits=BatchLimits(config.max_tokens, None),
-        device=model.device,
+        precision=model.precision,
     )
     found = {split: evaluate(model.models[0], task.load_split(split, model.models[0])) for split in config.splits}
     content = {

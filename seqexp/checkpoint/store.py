@@ -2,7 +2,7 @@
 
 checkpoints/update-00001000/
     checkpoint.json      format, update, metrics, and size and SHA-256 of every other file
-    config.json          task, model and generator: with model.safetensors and task/ all that using the model takes
+    config.json          task, model, precision, generator: what using the model takes besides weights and task/
     model.safetensors
     task/                manifest, vocabularies and the files of the text stages
     training/            optimizer.pt and progress.json: what resuming needs besides
@@ -51,7 +51,7 @@ class Checkpoint:
         return dict(self.info["metrics"])
 
     def config(self) -> dict[str, Any]:
-        """The saved configs of task, model and generator."""
+        """The saved configs of task, model, precision and generator."""
         return _read_json(self.path / "config.json")
 
     def weights(self) -> dict[str, Tensor]:

@@ -33,10 +33,17 @@ class PairCollater:
             split.source_vocabulary.pad,
             left=self.source_padding is PaddingSide.left,
             max_size=split.max_source_size,
+            width=split.source_widths(split.source_sizes[numbers]).max(initial=0),
         )
         left = self.target_padding is PaddingSide.left
         pad, eos = split.target_vocabulary.pad, split.target_vocabulary.eos
-        target, target_sizes = split.target.gather(numbers, pad, left=left, max_size=split.max_target_size)
+        target, target_sizes = split.target.gather(
+            numbers,
+            pad,
+            left=left,
+            max_size=split.max_target_size,
+            width=split.target_widths(split.target_sizes[numbers]).max(initial=0),
+        )
         return PairBatch(
             indices=torch.from_numpy(np.array(numbers, dtype=np.int64)),
             num_targets=int(target_sizes.sum()),

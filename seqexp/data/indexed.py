@@ -78,7 +78,7 @@ class TokenStore:
         return self.tokens[self.offsets[number] : self.offsets[number + 1]]
 
     def gather(
-        self, numbers: Integers, pad: int, *, left: bool = False, max_size: int | None = None
+        self, numbers: Integers, pad: int, *, left: bool = False, max_size: int | None = None, width: int = 0
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Many sequences as one padded array.
 
@@ -87,16 +87,17 @@ class TokenStore:
             pad: the token to fill up with.
             left: fill up at the beginning rather than at the end.
             max_size: longer sequences are cut to this, their last token (`</s>`) kept.
+            width: the least width of the array.
 
         Returns:
-            int64 [B, T] of the widest sequence's width, and the sizes, int64 [B].
+            int64 [B, T] of the widest sequence's width or more, and the sizes, int64 [B].
         """
         starts = self.offsets[numbers]
         sizes = self.sizes[numbers].astype(np.int64)
         ends = starts + sizes
         if max_size is not None:
             np.minimum(sizes, max_size, out=sizes)
-        width = int(sizes.max(initial=0))
+        width = max(width, int(sizes.max(initial=0)))
         columns = np.arange(width)
         first = (width - sizes if left else np.zeros_like(sizes))[:, None]
         present = (columns >= first) & (columns < first + sizes[:, None])

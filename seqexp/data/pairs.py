@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from seqexp.data.batching import BatchLimits, EpochPlan, Integers, Order
 from seqexp.data.indexed import TokenStore
 from seqexp.data.manifest import Manifest, SplitRecord
+from seqexp.data.padding import Padding, Widths
 from seqexp.data.stages import load_vocabulary
 from seqexp.data.text import lines_of
 from seqexp.data.vocabulary import Vocabulary
@@ -52,6 +53,10 @@ class PairSplit:
     """Longer sources are cut to this; None for no limit."""
     max_target_size: int | None = None
     """Longer targets are cut to this; None for no limit."""
+    source_widths: Widths = Widths()
+    """What the sources of a batch are padded to; as it stands, to the longest."""
+    target_widths: Widths = Widths()
+    """What the targets of a batch are padded to; as it stands, to the longest."""
 
     @classmethod
     def load(
@@ -137,11 +142,19 @@ class PairSplit:
             raise UserError(f"{what}: none is left")
         return dataclasses.replace(self, numbers=kept)
 
-    def plan(self, limits: BatchLimits, *, order: Order = Order.shuffled, seed: int = 0, epoch: int = 0) -> EpochPlan:
-        """The batches of an epoch; for evaluation, `order=Order.by_length`."""
-        return EpochPlan(
-            self.source_sizes, self.target_sizes, limits, order=order, seed=seed, epoch=epoch, numbers=self.numbers
+    def padded(self, padding: Padding, max_source_size: int | None, max_target_size: int | None) -> Self:
+        """The split with wider batches, for a model that takes at most so many tokens; None for any number."""
+        used = slice(None) if self.numbers is None else self.numbers
+        return dataclasses.replace(
+            self,
+            source_widths=padding.widths(self.source_sizes[used], max_source_size),
+            target_widths=padding.widths(self.target_sizes[used], max_target_size),
         )
+
+    def plan(self, limits: BatchLimits, *, order: Order = Order.shuffled, seed: int = 0, epoch: int = 0) -> EpochPlan:
+        """The batches of an epoch, whose limits count padding; for evaluation, `order=Order.by_length`."""
+        source, target = self.source_widths(self.source_sizes), self.target_widths(self.target_sizes)
+        return EpochPlan(source, target, limits, order=order, seed=seed, epoch=epoch, numbers=self.numbers)
 
 
 def _find_split(directory: Path, manifest: Manifest, split: str) -> SplitRecord:

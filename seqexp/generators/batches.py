@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-import torch
-
 from seqexp.data.batch import Batch, PairBatch
 from seqexp.data.batching import BatchLimits, Order
 from seqexp.data.loader import micro_batches
 from seqexp.data.split import Split
 from seqexp.generators.base import Generator, Hypothesis
 from seqexp.models.base import Seq2SeqModel
+from seqexp.precisions.base import Precision
 
 
 def evaluation_batches(split: Split, limits: BatchLimits, max_batches: int | None = None) -> Iterator[Batch]:
@@ -23,11 +22,12 @@ def generate_batches(
     models: Sequence[Seq2SeqModel],
     split: Split,
     limits: BatchLimits,
-    device: torch.device,
+    precision: Precision,
     max_batches: int | None = None,
 ) -> Iterator[tuple[int, list[Hypothesis]]]:
     """Yields (number of the example, its hypotheses from best to worst), in the order of the batches."""
     for batch in evaluation_batches(split, limits, max_batches):
         assert isinstance(batch, PairBatch)
-        found = generator.generate(models, batch.to(device))
+        with precision.autocast():
+            found = generator.generate(models, batch.to(precision.device))
         yield from zip(batch.indices.tolist(), found, strict=True)

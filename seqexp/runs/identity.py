@@ -14,13 +14,15 @@ IRRELEVANT = (
     "batch.num_workers",
     "validation.sanity",
     "validation.num_samples",
-    "checkpoint.every",
     "checkpoint.keep_last",
     "checkpoint.continue_from",
     "task.data",
 )
 """Keys of the root config that cannot change what a run computes. Of data and checkpoints that are read the content
 counts, not the place."""
+RELEVANT_WITH_ROLLBACK = ("checkpoint.every", "non_finite")
+"""Keys that can only where a batch that is not finite sends the run back to its newest checkpoint. One that stops there
+has no result, so it is the same run as one that skips the batch, and may be resumed with that policy."""
 
 
 def digest(value: Any) -> str:
@@ -32,7 +34,8 @@ def digest(value: Any) -> str:
 def config_digest(saved_config: dict[str, Any]) -> str:
     """Hash of what a result depends on of a root config, given as JSON values."""
     relevant: dict[str, Any] = json.loads(json.dumps(saved_config))
-    for key in IRRELEVANT:
+    rolls_back = relevant.get("non_finite", {}).get("policy") == "rollback"
+    for key in (*IRRELEVANT, *(() if rolls_back else RELEVANT_WITH_ROLLBACK)):
         *parents, last = key.split(".")
         node = relevant
         for parent in parents:

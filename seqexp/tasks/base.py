@@ -9,6 +9,7 @@ from torch import Tensor
 
 from seqexp.config.base import ComponentConfig
 from seqexp.criterions.base import Criterion, CriterionConfig
+from seqexp.data.padding import NO_PADDING, Padding
 from seqexp.data.split import Split
 from seqexp.generators.base import Generator, GeneratorConfig
 from seqexp.models.base import Model, ModelConfig
@@ -50,8 +51,12 @@ class Task(ABC):
         """Names of the splits that there are."""
 
     @abstractmethod
-    def load_split(self, name: str, model: Model, *, for_training: bool = False) -> Split:
+    def load_split(
+        self, name: str, model: Model, *, for_training: bool = False, padding: Padding = NO_PADDING
+    ) -> Split:
         """Examples as `model` takes them; those that are too long for it are treated as the config says.
+
+        `padding` says how wide their batches are made.
 
         Raises:
             UserError: there is no such split, or a file of it is damaged.

@@ -17,6 +17,7 @@ from seqexp.data.batching import BatchLimits, EpochPlan, Integers, Order
 from seqexp.data.collate import PairCollater
 from seqexp.data.embedded import embedded_data
 from seqexp.data.manifest import MANIFEST, Manifest, hash_of
+from seqexp.data.padding import NO_PADDING, Padding
 from seqexp.data.pairs import LongExamples, PairSplit
 from seqexp.data.split import Split
 from seqexp.data.stages import Catalog, load_stages, load_vocabulary
@@ -88,11 +89,14 @@ class TranslationTask(Task):
     def splits(self) -> list[str]:
         return list(self.manifest.splits)
 
-    def load_split(self, name: str, model: Model, *, for_training: bool = False) -> Split:
+    def load_split(
+        self, name: str, model: Model, *, for_training: bool = False, padding: Padding = NO_PADDING
+    ) -> Split:
         pairs = PairSplit.load(self.directory, name, manifest=self.manifest, source=self.source, target=self.target)
         assert isinstance(model, Seq2SeqModel)
         policy = self.config.too_long if for_training else LongExamples.truncate
-        return TranslationSplit(pairs.limited(model.max_source_positions, model.max_target_positions, policy))
+        limits = model.max_source_positions, model.max_target_positions
+        return TranslationSplit(pairs.limited(*limits, policy).padded(padding, *limits))
 
     def encode(self, lines: Sequence[str]) -> Split:
         encoded = self._source_stages.encode_lines(list(lines))

@@ -13,11 +13,13 @@ from seqexp.generators.base import GeneratorConfig
 from seqexp.lr_schedulers.base import LRSchedulerConfig
 from seqexp.models.base import ModelConfig
 from seqexp.optimizers.base import OptimizerConfig
+from seqexp.precisions.base import PrecisionConfig
 from seqexp.scorers.base import ScorerConfig
 from seqexp.tasks.base import TaskConfig
 from seqexp.trackers.base import TrackerConfig
 from seqexp.training.intervals import Interval
-from seqexp.training.precision import PrecisionConfig
+from seqexp.training.non_finite import NonFiniteConfig, Policy
+from seqexp.training.step import NormalizeBy
 
 
 @dataclass
@@ -33,8 +35,18 @@ class BatchConfig:
     """Micro-batches of an update, over all processes: the batch size does not depend on how many share the work."""
     multiple_of: int = 1
     """Micro-batches have a multiple of so many sentences where they can; none is dropped for it."""
+    normalize_by: NormalizeBy = NormalizeBy.targets
+    """What the summed loss of an update is divided by: its `targets` or its `sentences` (fairseq's `sentence_avg`). The
+    metrics are per target in any case."""
     order: Order = Order.shuffled
     """Of the training examples: `shuffled` draws batches of similar length anew in every epoch."""
+    curriculum: int = 0
+    """So many epochs at the beginning have the order `by_length`, short examples first."""
+    num_buckets: int = 0
+    """Pad training batches to so many widths at most, on each side: quantiles of the lengths. 0: to their longest
+    example. Fewer shapes suit compilers and memory allocators; `max_tokens` counts the padding."""
+    pad_to_multiple: int = 1
+    """Pad training batches to widths that are multiples of this, as far as the model's positions reach."""
     num_workers: int = 0
     """Processes that prepare batches beside the training; 0: in its own. The order is the same."""
 
@@ -49,8 +61,12 @@ class BatchConfig:
             "give it or batch.max_sentences a number",
         )
         require(self.micro_batches > 0, "micro_batches", self.micro_batches, "a count above 0")
-        require(self.multiple_of > 0, "multiple_of", self.multiple_of, "a count above 0")
-        require(self.num_workers >= 0, "num_workers", self.num_workers, "a count from 0")
+        for name in ("multiple_of", "pad_to_multiple"):
+            require(getattr(self, name) > 0, name, getattr(self, name), "a count above 0")
+        for name in ("num_workers", "curriculum", "num_buckets"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "a count from 0")
+        shuffled = self.order is Order.shuffled
+        require(shuffled or not self.curriculum, "curriculum", self.curriculum, "it needs batch.order=shuffled")
 
 
 @dataclass
@@ -68,10 +84,13 @@ class ValidationConfig:
     """Batches to evaluate before the first update, so that a mistake shows at once."""
     num_samples: int = 5
     """Translations to show at the end."""
+    seed: int | None = None
+    """Of what is drawn in each validation, which is then the same in all of them; null: each draws something else."""
 
     def __post_init__(self) -> None:
         require(self.sanity >= 0, "sanity", self.sanity, "a count from 0")
         require(self.num_samples >= 0, "num_samples", self.num_samples, "a count from 0")
+        require(self.seed is None or self.seed >= 0, "seed", self.seed, "a whole number from 0, or null")
         unique = bool(self.splits) and len(set(self.splits)) == len(self.splits)
         require(unique, "splits", self.splits, "at least one name, and each once")
 
@@ -164,12 +183,15 @@ class TrainConfig(CommandConfig):
     task: TaskConfig = MISSING
     model: ModelConfig = MISSING
     criterion: CriterionConfig = MISSING
+    freeze: list[str] = field(default_factory=list)
+    """Parameters that keep their initial values: patterns such as `encoder.*`, in which `*` stands for anything."""
     optimizer: OptimizerConfig = MISSING
     lr_scheduler: LRSchedulerConfig = MISSING
     clip_norm: float | None = 1.0
     """Largest norm of an update's gradient, which is scaled down to it; null: no limit."""
     batch: BatchConfig = field(default_factory=BatchConfig)
     precision: PrecisionConfig = MISSING
+    non_finite: NonFiniteConfig = field(default_factory=NonFiniteConfig)
     distributed: DistributedConfig = MISSING
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     generator: GeneratorConfig = MISSING
@@ -194,3 +216,7 @@ class TrainConfig(CommandConfig):
             self.checkpoint.metric,
             "it is computed with validation.scores=true only",
         )
+        if self.non_finite.policy is Policy.rollback:
+            for name, interval in (("checkpoint", self.checkpoint.every), ("validation", self.validation.every)):
+                right = "with non_finite.policy=rollback say updates or epochs, or the result would depend on the clock"
+                require(interval.minutes is None, f"{name}.every.minutes", interval.minutes, right)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from seqexp.data.batch import Batch
-from seqexp.data.batching import BatchLimits, EpochPlan
+from seqexp.data.batching import BatchLimits, EpochPlan, Order
 from seqexp.data.loader import micro_batches
 from seqexp.data.split import Split
 from seqexp.training.config import BatchConfig
@@ -25,4 +25,5 @@ class EpochData:
         return micro_batches(self._plan(epoch), self.split.collate, start=start, num_workers=self.config.num_workers)
 
     def _make_plan(self, epoch: int) -> EpochPlan:
-        return self.split.plan(self.limits, order=self.config.order, seed=self.seed, epoch=epoch)
+        order = Order.by_length if epoch < self.config.curriculum else self.config.order
+        return self.split.plan(self.limits, order=order, seed=self.seed, epoch=epoch)

@@ -13,7 +13,7 @@ from seqexp.training.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-SHOWN = {"lr": ".3g", "tokens_per_second": ",.0f", "gradient_norm": ".3g", "perplexity": ".4g"}
+SHOWN = {"lr": ".3g", "tokens_per_second": ",.0f", "gradient_norm": ".3g", "perplexity": ".4g", "loss_scale": "g"}
 """Formats of the metrics that are not shown with four decimals."""
 
 

@@ -12,6 +12,7 @@ from seqexp.data.split import Split
 from seqexp.generators.base import Generator
 from seqexp.generators.batches import evaluation_batches, generate_batches
 from seqexp.models.base import Model, Seq2SeqModel
+from seqexp.precisions.base import Precision
 from seqexp.scorers.base import Score, Scorer, ScorerConfig
 from seqexp.tasks.base import Task
 from seqexp.training.metrics import MetricBag
@@ -38,7 +39,8 @@ class Evaluator:
     """None: the loss only."""
     scorers: Mapping[str, ScorerConfig]
     limits: BatchLimits
-    device: torch.device
+    precision: Precision
+    """That of training: the model computes in its number format here too."""
 
     def __call__(self, model: Model, split: Split, max_batches: int | None = None) -> Evaluation:
         """Evaluate on a split, or on its first batches only; `model` is in evaluation mode afterwards."""
@@ -47,7 +49,7 @@ class Evaluator:
         if self.generator is None:
             return Evaluation(metrics)
         assert isinstance(model, Seq2SeqModel)
-        found = dict(generate_batches(self.generator, [model], split, self.limits, self.device, max_batches))
+        found = dict(generate_batches(self.generator, [model], split, self.limits, self.precision, max_batches))
         # A model gone wrong (weights not finite) finds nothing: that is an empty translation, and it scores so.
         hypotheses = {n: self.task.decode(found[n][0].tokens) if found[n] else "" for n in sorted(found)}
         scores = score(hypotheses, split.references, self.scorers)
@@ -58,7 +60,8 @@ class Evaluator:
     def _losses(self, model: Model, split: Split, max_batches: int | None) -> dict[str, float]:
         bag = MetricBag()
         for batch in evaluation_batches(split, self.limits, max_batches):
-            output = self.criterion(model, batch.to(self.device))
+            with self.precision.autocast():
+                output = self.criterion(model, batch.to(self.precision.device))
             bag.add({"loss": output.sum, **output.metrics}, output.num_targets)
         return bag.means()
 

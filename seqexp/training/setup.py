@@ -9,7 +9,9 @@ import torch
 from seqexp.checkpoint.store import Checkpoint, CheckpointStore
 from seqexp.config.build import build
 from seqexp.data.batching import BatchLimits
+from seqexp.data.padding import Padding
 from seqexp.models.base import Model
+from seqexp.precisions.base import Precision
 from seqexp.runs.directory import RunDirectory
 from seqexp.runs.journal import Journal
 from seqexp.runtime.errors import UserError
@@ -19,8 +21,12 @@ from seqexp.training.config import TrainConfig
 from seqexp.training.data import EpochData
 from seqexp.training.display import Display, format_metrics
 from seqexp.training.evaluation import Evaluation, Evaluator
+from seqexp.training.freezing import freeze
+from seqexp.training.non_finite import NonFiniteReports
 from seqexp.training.progress import Progress
+from seqexp.training.restore import restore
 from seqexp.training.step import TrainStep
+from seqexp.training.stopping import stop_reason
 from seqexp.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -34,7 +40,7 @@ class Training:
     task: Task
     run: RunDirectory
     usable_config: dict[str, Any]
-    """Saved configs of task, model and generator, for the checkpoints."""
+    """Saved configs of task, model, precision and generator, for the checkpoints."""
     parent: Checkpoint | None = None
     """What the run begins with, None for fresh weights."""
     same_order: bool = False
@@ -45,10 +51,13 @@ class Training:
         self.device = build(config.distributed).device
         torch.manual_seed(derive_seed(config.seed))
         self.model: Model = task.build_model(config.model).to(self.device)
+        freeze(self.model, config.freeze)
+        precision: Precision = build(config.precision, device=self.device)
+        precision.prepare(self.model)
         criterion = task.build_criterion(config.criterion).to(self.device)
         generator = task.build_generator(config.generator) if config.validation.scores else None
         limits = BatchLimits(config.batch.max_tokens, config.batch.max_sentences, config.batch.multiple_of)
-        self.evaluate = Evaluator(task, criterion, generator, config.scorer, limits, self.device)
+        self.evaluate = Evaluator(task, criterion, generator, config.scorer, limits, precision)
         self.valid_splits = {name: task.load_split(name, self.model) for name in config.validation.splits}
         scorer = config.scorer.get(config.checkpoint.metric)
         self.store = CheckpointStore(
@@ -58,21 +67,23 @@ class Training:
             keep_last=config.checkpoint.keep_last,
             keep_best=config.checkpoint.keep_best,
         )
-        self.data = EpochData(
-            task.load_split("train", self.model, for_training=True), limits, config.batch, config.seed
-        )
+        padding = Padding(config.batch.num_buckets, config.batch.pad_to_multiple)
+        train = task.load_split("train", self.model, for_training=True, padding=padding)
+        self.data = EpochData(train, limits, config.batch, config.seed)
         self.data.num_micro_batches(0)  # a batch too small for an example shows now
         self.num_updates = self._total_updates()
         self.step = TrainStep(
             model=self.model,
             criterion=criterion,
-            optimizer=build(config.optimizer, params=list(self.model.parameters())),
-            precision=build(config.precision),
+            optimizer=build(config.optimizer, params=[p for p in self.model.parameters() if p.requires_grad]),
+            precision=precision,
             device=self.device,
             clip_norm=config.clip_norm,
             seed=config.seed,
+            normalize_by=config.batch.normalize_by,
         )
         self.scheduler = build(config.lr_scheduler, lr=config.optimizer.lr, max_updates=self.num_updates)
+        self.beginning = Progress() if self.parent is None else self._begin_with(self.parent)
 
     def train(self, journal: Journal) -> Progress:
         """Train from the newest checkpoint, or from the start."""
@@ -83,20 +94,34 @@ class Training:
             data=self.data,
             validate=self._validate,
             save=self._save,
+            report=NonFiniteReports(self.config.non_finite, self.run.path / "non_finite", self.data.split),
             store=self.store,
             journal=journal,
             display=Display(self.num_updates),
+            progress=self.beginning,
         )
         checkpoint = self.store.last()
         if checkpoint is None:
             if self.parent is not None:
-                trainer.continue_from(self.parent, same_order=self.same_order)
                 logger.info("continuing %s after update %d", self.parent.path, self.parent.update)
             self._check_validation()
         else:
             trainer.restore(checkpoint)
             logger.info("resuming after update %d", checkpoint.update)
         return trainer.train()
+
+    def _begin_with(self, parent: Checkpoint) -> Progress:
+        """Take over the state of another run's checkpoint; updates, epochs and hours go on counting.
+
+        Raises:
+            UserError: the state does not fit, or a stop rule holds already.
+        """
+        progress = restore(self.step, parent)
+        progress.begin_run(same_order=self.same_order)
+        reason = stop_reason(self.config.stop, progress, self.scheduler)
+        if reason is not None:
+            raise UserError(f"{reason} is reached by {parent.path} already: raise it to train longer")
+        return progress
 
     def _total_updates(self) -> int | None:
         """Updates until `stop.max_updates` or `stop.max_epochs`, None where neither is set.
@@ -120,6 +145,8 @@ class Training:
 
     def _validate(self) -> dict[str, float]:
         metrics: dict[str, float] = {}
+        if self.config.validation.seed is not None:
+            torch.manual_seed(self.config.validation.seed)
         for number, (name, split) in enumerate(self.valid_splits.items()):
             found = self.evaluate(self.model, split).metrics
             metrics |= {key if number == 0 else f"{name}/{key}": value for key, value in found.items()}

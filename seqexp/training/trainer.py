@@ -2,12 +2,10 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
-
-import torch
 
 from seqexp.checkpoint.store import Checkpoint, CheckpointStore
 from seqexp.data.batch import Batch
@@ -18,12 +16,24 @@ from seqexp.training.config import TrainConfig
 from seqexp.training.display import Display
 from seqexp.training.intervals import is_due
 from seqexp.training.metrics import MetricBag
+from seqexp.training.non_finite import NonFiniteReports, Policy
 from seqexp.training.preemption import StopRequest
 from seqexp.training.progress import Progress
-from seqexp.training.step import TrainStep
+from seqexp.training.restore import restore
+from seqexp.training.step import Fault, TrainStep
 from seqexp.training.stopping import stop_reason
 
 logger = logging.getLogger(__name__)
+
+ROLLBACK_KEEPS = (
+    "epoch",
+    "batch",
+    "num_skipped_updates",
+    "num_skipped_examples",
+    "num_non_finite",
+    "num_non_finite_in_a_row",
+)
+"""What a rollback does not undo: where the data stands, and the record of what went wrong."""
 
 
 class TrainingData(Protocol):
@@ -45,105 +55,159 @@ class Trainer:
     validate: Callable[[], dict[str, float]]
     """Metrics of the validation splits with the present weights."""
     save: Callable[[Progress, dict[str, float]], Checkpoint]
+    report: NonFiniteReports
     store: CheckpointStore
     journal: Journal
     display: Display
+    progress: Progress = field(default_factory=Progress)
+    """Where it begins."""
 
     def __post_init__(self) -> None:
-        self.progress = Progress()
         self.metrics = MetricBag()
         self._since = time.monotonic()
-        self._targets_logged = 0
+        self._targets_logged = self.progress.num_targets
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Continue from a checkpoint; the model's weights and the optimizer's state are those of the checkpoint.
+        """Go on where a checkpoint of this run was saved.
 
         Raises:
-            UserError: they do not fit this model or optimizer.
+            UserError: its state does not fit this model or optimizer.
         """
-        try:
-            self.step.model.load_state_dict(checkpoint.weights())
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(f"{checkpoint.path}: its weights are those of another model: {reason}") from error
-        load_optimizer_state(self.step.optimizer, checkpoint)
-        self.progress = Progress.from_state(checkpoint.progress())
+        self.progress = restore(self.step, checkpoint)
         self.metrics.load(self.progress.metrics)
         self._targets_logged = self.progress.num_targets
 
-    def continue_from(self, checkpoint: Checkpoint, *, same_order: bool) -> None:
-        """Begin a new run with the state of another run's checkpoint; updates, epochs and hours go on counting.
-
-        Args:
-            same_order: the other run took its examples in the same order; otherwise a new epoch begins.
+    def train(self) -> Progress:
+        """Train to the end; the last state is in a checkpoint when this returns.
 
         Raises:
-            UserError: the state does not fit, or a stop rule holds already.
+            UserError: a loss or gradient is not finite, and `config.non_finite` says that this ends the run.
         """
-        self.restore(checkpoint)
-        self.progress.begin_run(same_order=same_order)
-        self.metrics.clear()
-        reason = stop_reason(self.config.stop, self.progress, self.scheduler)
-        if reason is not None:
-            raise UserError(f"{reason} is reached by {checkpoint.path} already: raise it to train longer")
-
-    def train(self) -> Progress:
-        """Train to the end; the last state is in a checkpoint when this returns."""
         self._since = time.monotonic() - self.progress.seconds
         self._logged_at = time.monotonic()
+        if self.config.non_finite.policy is Policy.rollback and self.store.last() is None:
+            self._save()  # there is something to go back to from the first update on
         with self.display, StopRequest() as self.stop_request:
             while self.progress.stop_reason is None:
                 self._train_epoch()
-        return self.progress
+        progress = self.progress
+        if progress.num_skipped_updates:
+            counts = progress.num_skipped_updates, progress.num_skipped_examples
+            logger.info("updates skipped: %d, with %d examples; the journal says which", *counts)
+        return progress
 
     def _train_epoch(self) -> None:
         """The rest of the current epoch, or less where a stop rule holds before."""
-        progress, step = self.progress, self.step
+        epoch, step = self.progress.epoch, self.step
         step.model.train()
-        num_batches = self.data.num_micro_batches(progress.epoch)
-        batches = self.data.micro_batches(progress.epoch, progress.batch)
-        while progress.stop_reason is None:
+        num_batches = self.data.num_micro_batches(epoch)
+        batches = self.data.micro_batches(epoch, self.progress.batch)
+        while self.progress.stop_reason is None and self.progress.epoch == epoch:
+            update = self.progress.update
             group = list(islice(batches, self.config.batch.micro_batches))
-            step(group, progress.update, self.scheduler.lr_at(progress.update), self.metrics)
-            progress.update += 1
-            progress.batch += len(group)
-            progress.num_targets += sum(batch.num_targets for batch in group)
-            epoch_ended = progress.batch >= num_batches
-            if epoch_ended:
-                progress.epoch, progress.batch = progress.epoch + 1, 0
-            self._after_update()
+            fault = step(group, update, self.scheduler.lr_at(update), self.metrics)
+            if fault is None:
+                self._count(group)
+            else:
+                self._skip(group, fault)
+            self.progress.move_on(len(group), num_batches)
+            if fault is Fault.non_finite and self.config.non_finite.policy is Policy.rollback:
+                self._roll_back()
+            self._after_attempt(made=fault is None)
             if self.stop_request.signal is not None:
                 self._leave()
-            if epoch_ended:
-                return
 
-    def _after_update(self) -> None:
+    def _count(self, group: Sequence[Batch]) -> None:
+        progress = self.progress
+        progress.update += 1
+        progress.num_targets += sum(batch.num_targets for batch in group)
+        if self.config.non_finite.policy is not Policy.rollback:
+            progress.num_non_finite_in_a_row = 0
+
+    def _skip(self, group: Sequence[Batch], fault: Fault) -> None:
+        """Note down an update that was not made.
+
+        Raises:
+            UserError: it ends the run.
+        """
+        progress, precision = self.progress, self.step.precision
+        num_examples = sum(batch.num_sentences for batch in group)
+        progress.num_skipped_updates += 1
+        progress.num_skipped_examples += num_examples
+        facts = {"epoch": progress.epoch, "batch": progress.batch, "num_examples": num_examples, **precision.metrics()}
+        if fault is Fault.overflow:
+            self.journal.write("skipped", progress.update, reason=fault.value, **facts)
+            now = "".join(f"; {name.replace('_', ' ')} {value:g}" for name, value in precision.metrics().items())
+            logger.info("update %d: overflow, %d examples skipped%s", progress.update, num_examples, now)
+            return
+        progress.num_non_finite += 1
+        progress.num_non_finite_in_a_row += 1
+        what = self.report(self.step, group, progress)
+        policy = self.config.non_finite.policy
+        self.journal.write("non_finite", progress.update, policy=policy.value, message=what, **facts)
+        self.report.require_within_limits(what, progress, precision.advice())
+        logger.warning("%s; non_finite.policy=%s", what, policy.value)
+
+    def _roll_back(self) -> None:
+        """Weights, optimizer and counters of the newest checkpoint; the data goes on where it is.
+
+        Raises:
+            UserError: no checkpoint is whole.
+        """
+        now, checkpoint = self.progress, self.store.last()
+        if checkpoint is None:
+            raise UserError(
+                f"{self.store.directory}: no checkpoint is whole, so non_finite.policy=rollback cannot go back"
+            )
+        self.restore(checkpoint)
+        for name in ROLLBACK_KEEPS:
+            setattr(self.progress, name, getattr(now, name))
+        place = {"epoch": now.epoch, "batch": now.batch}
+        self.journal.write("rollback", now.update, to_update=checkpoint.update, **place)
+        text = "back from update %d to the checkpoint of update %d; the data goes on at epoch %d, micro-batch %d"
+        logger.warning(text, now.update, checkpoint.update, now.epoch + 1, now.batch)
+
+    def _after_attempt(self, *, made: bool) -> None:
+        """What is due after an update, or after one that was not `made` but may have ended an epoch."""
         config, progress = self.config, self.progress
         progress.seconds = time.monotonic() - self._since
         progress.stop_reason = stop_reason(config.stop, progress, self.scheduler)
         self.display.advance(progress)
-        if progress.update % config.log.every_updates == 0 or progress.stop_reason:
+        if (made and progress.update % config.log.every_updates == 0) or progress.stop_reason:
             self._log()
-        valid: dict[str, float] = {}
+        validated = False
         if is_due(config.validation.every, progress.validated, progress.now) or progress.stop_reason:
-            valid = self._validate()
+            validated = self._validate()
             progress.stop_reason = progress.stop_reason or stop_reason(config.stop, progress, self.scheduler)
         due = is_due(config.checkpoint.every, progress.saved, progress.now) or progress.stop_reason
-        if due or self.store.would_keep(valid):
-            self._save(valid)
+        if due or (validated and self.store.would_keep(progress.valid)):
+            self._save()
 
     def _leave(self) -> None:
-        """Save, unless that was just done, and end as the signal asks."""
-        if self.progress.saved.update != self.progress.update:
-            self._save({})
+        """Save, unless that was just done, and end as the signal asks.
+
+        A checkpoint outside the schedule would change what `rollback` goes back to, so with it the run goes on from the
+        newest one.
+        """
+        if self.config.non_finite.policy is Policy.rollback:
+            logger.info(
+                "stopped after update %d; the same command goes on from the newest checkpoint", self.progress.update
+            )
+            self.stop_request.leave()
+        if self.progress.saved != self.progress.now:
+            self._save()
         logger.info("stopped after update %d, which is saved; the same command goes on", self.progress.update)
         self.stop_request.leave()
 
     def _log(self) -> None:
         progress, now = self.progress, time.monotonic()
+        means = self.metrics.means()
+        if not means:
+            return  # no update since the last time
         targets, self._targets_logged = progress.num_targets - self._targets_logged, progress.num_targets
         metrics = {
-            **self.metrics.means(),
+            **means,
+            **self.step.precision.metrics(),
             "lr": self.scheduler.lr_at(progress.update - 1),
             "tokens_per_second": targets / max(now - self._logged_at, 1e-9),
         }
@@ -152,9 +216,13 @@ class Trainer:
         self.journal.write("train", progress.update, epoch=progress.epoch, metrics=metrics)
         self.display.show("train", progress, metrics)
 
-    def _validate(self) -> dict[str, float]:
+    def _validate(self) -> bool:
+        """Validate, unless these weights were validated already; whether it was done."""
         progress, started = self.progress, time.monotonic()
-        metrics = self.validate()
+        if progress.valid and progress.validated.update == progress.update:
+            progress.validated = progress.now
+            return False
+        progress.valid = metrics = self.validate()
         self.step.model.train()
         progress.validated = progress.now
         self._logged_at += time.monotonic() - started  # speed is that of training
@@ -165,30 +233,17 @@ class Trainer:
             progress.num_validations_since_best += 1
         self.journal.write("valid", progress.update, epoch=progress.epoch, metrics=metrics)
         self.display.show("valid", progress, metrics)
-        return metrics
+        return True
 
-    def _save(self, valid: dict[str, float]) -> None:
+    def _save(self) -> None:
         progress = self.progress
         self.journal.may_write()
+        if self.config.non_finite.policy is Policy.rollback and progress.update > progress.saved.update:
+            progress.num_non_finite_in_a_row = 0
         progress.saved = progress.now
         progress.metrics = self.metrics.state()
-        self.save(progress, valid)
+        progress.precision = self.step.precision.state()
+        # Of the same update, not only of the same moment: after a skipped batch, a checkpoint may replace that of the
+        # last update, and must say no less of it.
+        self.save(progress, progress.valid if progress.validated.update == progress.update else {})
         self.journal.write("checkpoint", progress.update)
-
-
-def load_optimizer_state(optimizer: torch.optim.Optimizer, checkpoint: Checkpoint) -> None:
-    """Give an optimizer the state of a checkpoint. Its options (betas, weight decay, ...) stay those of the config.
-
-    Raises:
-        UserError: the state is that of another kind of optimizer.
-    """
-    state = checkpoint.optimizer_state()
-    own = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
-    if [set(group) - {"params"} for group in state["param_groups"]] != [set(group) for group in own]:
-        raise UserError(f"{checkpoint.path}: its optimizer state is not one of {type(optimizer).__name__}")
-    try:
-        optimizer.load_state_dict(state)
-    except ValueError as error:
-        raise UserError(f"{checkpoint.path}: its optimizer state does not fit this model: {error}") from error
-    for group, options in zip(optimizer.param_groups, own, strict=True):
-        group.update(options)

@@ -308,14 +308,12 @@ MISTAKES = [
         "train",
         [*TRAIN, "checkpoint.continue_from=run"],
         f"stop.max_updates=2 is reached by {CHECKPOINT} already: raise it to train longer",
-        left=["outputs"],
     ),
     Mistake(
         "another optimizer for a run that is continued",
         "train",
         [*TRAIN, "checkpoint.continue_from=run", "stop.max_updates=4", "optimizer=sgd"],
         f"{CHECKPOINT}: its optimizer state is not one of SGD",
-        left=["outputs"],
     ),
     Mistake(
         "a sweep with one wrong value",

@@ -140,9 +140,12 @@ def test_the_checkpoint_suffices_to_translate(in_folder: Path, data: Path, comma
     assert isinstance(load_model(checkpoint, checkpoint).translate(["one"])[0], str)
 
 
-@pytest.mark.parametrize("name", ["train", "preprocess", "generate", "interactive", "score", "sync"])
+@pytest.mark.parametrize(
+    "name", ["train", "preprocess", "generate", "validate", "interactive", "score", "runs", "sync"]
+)
 def test_help_and_config_of_every_command(command: Command, name: str) -> None:
     printed, _ = command(name, "--help")
     assert f"python -m seqexp.{name}" in printed or name == "interactive"
     printed, _ = command(name, "--cfg", "job")
-    assert "_target_" in printed
+    assert "plugins: []" in printed
+    assert "hydra" not in printed

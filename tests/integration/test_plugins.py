@@ -39,17 +39,23 @@ def importable(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPat
     """The example package can be imported, but is not installed."""
     folder = tmp_path_factory.mktemp("importable")
     (folder / "seqexp_example").symlink_to(PLUGINS / "seqexp_example")
-    monkeypatch.syspath_prepend(folder)
+    make_importable(folder, monkeypatch)
 
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The example package is installed, with its entry point."""
-    monkeypatch.syspath_prepend(PLUGINS)
+    make_importable(PLUGINS, monkeypatch)
+
+
+def make_importable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process, and in those that it starts."""
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(Path(__file__).parents[2])]))
 
 
 def training(data: Path) -> list[str]:
-    return [*TINY[-3:], "batch.max_tokens=200", f"task.data={data}", "stop.max_updates=2", "validation.scores=false"]
+    return [*TINY[-4:], "batch.max_tokens=200", f"task.data={data}", "stop.max_updates=2", "validation.scores=false"]
 
 
 def test_presets_of_a_folder(data: Path, command: Command) -> None:
@@ -96,12 +102,14 @@ def test_a_package_with_a_component_of_every_group(
     assert [stage["component"] for stage in stages] == ["tokenizer/example", "subword/example"]
 
     groups = ("task", "model", "criterion", "optimizer", "lr_scheduler", "precision", "distributed", "generator")
-    chosen = [*(f"{group}=example" for group in groups), "scorer=[example]", "checkpoint.metric=example"]
+    several = ["scorer=[example]", "tracker=[example]", "checkpoint.metric=example"]
+    chosen = [*(f"{group}=example" for group in groups), *several]
     options = [*TINY[1:5], "model.option=3", "task.data=data", "stop.max_updates=2", "batch.num_workers=1"]
     run = Path(read_result(command("train", *named, *chosen, *options)[0])["checkpoint"]).parents[1]
     config = json.loads((run / "config.json").read_text())
     assert {config[group]["component"] for group in groups} == {f"{group}/example" for group in groups}
     assert config["model"]["option"] == 3
+    assert "valid/example" in (run / "example.txt").read_text().split()
     command("generate", *named, f"run={run}", "scorer=[example]")
 
 
@@ -115,7 +123,6 @@ def test_sweeps_and_jobs_in_other_processes(data: Path, installed: None, launche
         [sys.executable, "-m", "seqexp.train", "--multirun", *arguments],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(PLUGINS), str(Path(__file__).parents[2])])},
     )
     assert done.returncode == 0, done.stderr
     configs = [json.loads(path.read_text()) for path in Path("outputs/swept").glob("*/config.json")]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from seqexp.runs.journal import read_journal
-from seqexp.training.step import TrainStep
+from seqexp.training.step import Fault, TrainStep
 
 from .conftest import TINY, Command
 
@@ -51,10 +51,10 @@ def metrics_of(run: Path) -> dict[tuple[str, int], Any]:
 def die_at(update: int, monkeypatch: pytest.MonkeyPatch) -> None:
     original = TrainStep.__call__
 
-    def step(self: TrainStep, micro_batches: Any, number: int, *rest: Any) -> None:
+    def step(self: TrainStep, micro_batches: Any, number: int, *rest: Any) -> Fault | None:
         if number == update:
             raise CrashError
-        original(self, micro_batches, number, *rest)
+        return original(self, micro_batches, number, *rest)
 
     monkeypatch.setattr(TrainStep, "__call__", step)
 

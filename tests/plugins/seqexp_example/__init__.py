@@ -10,6 +10,7 @@ GROUPS = {
     "distributed": "Distributed",
     "generator": "Generator",
     "scorer": "Scorer",
+    "tracker": "Tracker",
     "corpus": "Corpus",
     "tokenizer": "Tokenizer",
     "subword": "Subword",

@@ -1,6 +1,9 @@
 """A component of every group, each derived from one of seqexp's, with an option of its own."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,11 +14,13 @@ from seqexp.generators.greedy import Greedy, GreedyConfig
 from seqexp.lr_schedulers.base import LRScheduler, LRSchedulerConfig
 from seqexp.models.transformer import Transformer, TransformerConfig
 from seqexp.optimizers.base import OptimizerConfig
+from seqexp.precisions.fp32 import FP32, FP32Config
+from seqexp.runs.directory import RunDirectory, Status
 from seqexp.scorers.chrf import ChrF, ChrFConfig
 from seqexp.tasks.translation import TranslationConfig, TranslationTask
 from seqexp.tokenizers.base import Tokenizer, TokenizerConfig
 from seqexp.tokenizers.characters import CharactersConfig, CharactersTokenizer
-from seqexp.training.precision import FP32, FP32Config
+from seqexp.trackers.base import Point, Tracker, TrackerConfig
 
 HERE = "seqexp_example.components"
 
@@ -105,6 +110,42 @@ class ExampleScorerConfig(ChrFConfig):
 
 
 class ExampleScorer(ChrF): ...
+
+
+@dataclass
+class ExampleTrackerConfig(TrackerConfig):
+    _target_: str = f"{HERE}.ExampleTracker"
+    wait_seconds: float = 60.0
+
+
+class ExampleTracker(Tracker):
+    """Appends the names of metrics to a file beside the journal."""
+
+    def __init__(
+        self, config: ExampleTrackerConfig, *, run: RunDirectory, identity: str, memory: dict[str, Any]
+    ) -> None:
+        super().__init__(run=run, identity=identity, memory=memory)
+        self.target = str(run.path / "example.txt")
+
+    target = ""
+
+    def look(self) -> str:
+        return f"cat {self.target}"
+
+    def open(self) -> bool:
+        return Path(self.target).exists()
+
+    def describe(self, parameters: Mapping[str, str], tags: Mapping[str, str]) -> None: ...
+
+    def log(self, points: Sequence[Point]) -> None:
+        with Path(self.target).open("a") as file:
+            file.writelines(f"{point.name}\n" for point in points)
+
+    def attach(self, path: Path, name: str) -> None: ...
+
+    def set_status(self, status: Status, time: float) -> None: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass

@@ -93,7 +93,7 @@ def test_a_failed_write_leaves_the_earlier_one(tmp_path: Path, monkeypatch: pyte
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", disk_full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(UserError, match=r"cannot be saved: No space left on device; the earlier checkpoints are whole"):
         save(store, 2)
     assert updates(store) == [1]
     assert [path.name for path in store.directory.iterdir() if path.is_dir()] == ["update-00000001"]

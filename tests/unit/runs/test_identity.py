@@ -43,3 +43,15 @@ def test_everything_else_counts() -> None:
 def test_the_config_is_left_as_it_was() -> None:
     run_key(CONFIG, "data")
     assert CONFIG["run"] == {"root": "outputs"}
+
+
+def test_what_happens_to_bad_batches_counts_only_where_it_changes_the_result() -> None:
+    keys = {
+        policy: [
+            run_key({**CONFIG, "non_finite": {"policy": policy}, "checkpoint": {"every": {"updates": updates}}}, "data")
+            for updates in (10, 20)
+        ]
+        for policy in ("stop", "skip", "rollback")
+    }
+    assert len({*keys["stop"], *keys["skip"]}) == 1
+    assert len({*keys["stop"], *keys["rollback"]}) == 3
