@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import re
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +14,7 @@ from seqexp.config.base import require
 from seqexp.runtime.errors import UserError
 from seqexp.runtime.files import atomic_path
 from seqexp.tokenizers.base import Tokenizer, TokenizerConfig
+from seqexp.tokenizers.given import copy_given
 
 SPACE = "▁"
 NUM_THREADS = 4
@@ -71,8 +71,12 @@ class SentencePieceConfig(TokenizerConfig):
 class SentencePieceTokenizer(Tokenizer):
     """Splits text into pieces; "▁" begins a word. Any text can be encoded, and no piece holds white space."""
 
-    def __init__(self, config: SentencePieceConfig, *, directory: Path, language: str) -> None:
+    def __init__(
+        self, config: SentencePieceConfig, *, directory: Path, language: str, split_by_script: bool = True
+    ) -> None:
+        """`split_by_script`: learn no piece that joins letters of several scripts, or letters and other signs."""
         super().__init__(config, directory=directory, language=language)
+        self.split_by_script = split_by_script
         self.config = config
         self.directory = directory
         self.name = "sentencepiece.model" if config.joint else f"sentencepiece.{language}.model"
@@ -96,7 +100,7 @@ class SentencePieceTokenizer(Tokenizer):
             if self.config.model is None:
                 self._learn(lines, path)
             else:
-                _copy(self.config.model, path)
+                copy_given("model", self.config.model, path)
 
     def _learn(self, lines: Iterable[str], path: Path) -> None:
         sentencepiece.set_random_generator_seed(1)
@@ -112,6 +116,7 @@ class SentencePieceTokenizer(Tokenizer):
                     normalization_rule_name=str(self.config.normalization),
                     input_sentence_size=self.config.max_training_lines or 0,
                     max_sentence_length=self.config.max_line_bytes,
+                    split_by_unicode_script=self.split_by_script,
                     num_threads=NUM_THREADS,
                     minloglevel=2,
                 )
@@ -135,13 +140,6 @@ class SentencePieceTokenizer(Tokenizer):
 def _clean(line: str) -> str:
     """Without white space other than single spaces, nor NUL, which ends a string in the library's C++."""
     return " ".join(line.replace("\0", " ").split())
-
-
-def _copy(model: str, path: Path) -> None:
-    try:
-        shutil.copyfile(model, path)
-    except OSError as error:
-        raise UserError(f"subword.model={model} cannot be read: {error.strerror}") from error
 
 
 def _explain(message: str, config: SentencePieceConfig) -> str:
