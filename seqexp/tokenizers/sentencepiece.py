@@ -15,8 +15,16 @@ from seqexp.runtime.errors import UserError
 from seqexp.runtime.files import atomic_path
 from seqexp.tokenizers.base import Tokenizer, TokenizerConfig
 from seqexp.tokenizers.given import copy_given
+from seqexp.tokenizers.sampling import Sampler, SamplingConfig
+from seqexp.tokenizers.sentencepiece_sampling import (
+    SPACE,
+    Pieces,
+    clean,
+    lattice_sampler,
+    merge_sampler,
+    nbest_sampler,
+)
 
-SPACE = "▁"
 NUM_THREADS = 4
 """Of training. Fixed, whatever the machine: the unigram model sums over threads, so their number is in its digits."""
 
@@ -107,7 +115,7 @@ class SentencePieceTokenizer(Tokenizer):
         with path.open("wb") as model:
             try:
                 sentencepiece.SentencePieceTrainer.train(
-                    sentence_iterator=(_clean(line) for line in lines),
+                    sentence_iterator=(clean(line) for line in lines),
                     model_writer=model,
                     vocab_size=self.config.vocabulary_size,
                     model_type=str(self.config.model_type),
@@ -127,19 +135,27 @@ class SentencePieceTokenizer(Tokenizer):
         return self.encode_lines([line])[0]
 
     def encode_lines(self, lines: list[str]) -> list[str]:
-        encoded = self.processor.encode([_clean(line) for line in lines], out_type=str, num_threads=1)
+        encoded = self.processor.encode([clean(line) for line in lines], out_type=str, num_threads=1)
         return [" ".join(pieces) for pieces in encoded]
 
+    def sampler(self, sampling: SamplingConfig) -> Sampler | None:
+        pieces = Pieces(self.processor)
+        if pieces.model_type == "BPE" and sampling.dropout:
+            return merge_sampler(self.processor, pieces, sampling)
+        if pieces.model_type == "UNIGRAM" and sampling.alpha is not None:
+            make = lattice_sampler if sampling.nbest_size == -1 else nbest_sampler
+            return make(self.processor, pieces, sampling)
+        return None
+
     def decode(self, tokens: str) -> str:
-        if self.config.byte_fallback:
+        if self._has_bytes:
             text: str = self.processor.decode_pieces(tokens.split())
             return text
         return tokens.replace(" ", "").replace(SPACE, " ").strip()
 
-
-def _clean(line: str) -> str:
-    """Without white space other than single spaces, nor NUL, which ends a string in the library's C++."""
-    return " ".join(line.replace("\0", " ").split())
+    @functools.cached_property
+    def _has_bytes(self) -> bool:
+        return any(map(self.processor.is_byte, range(len(self.processor))))
 
 
 def _explain(message: str, config: SentencePieceConfig) -> str:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any, TextIO
 
 from seqexp.config.base import require
@@ -15,8 +16,10 @@ from seqexp.runtime.extras import import_extra
 from seqexp.runtime.files import atomic_path
 from seqexp.tokenizers.base import Tokenizer, TokenizerConfig
 from seqexp.tokenizers.given import copy_given
+from seqexp.tokenizers.sampling import MergeSampler, Sampler, SamplingConfig
 
 SEPARATOR = "@@"
+WORD_END = "</w>"
 
 
 @dataclass
@@ -92,6 +95,21 @@ class SubwordNMTTokenizer(Tokenizer):
     def encode(self, line: str) -> str:
         encoded: str = self.bpe.process_line(" ".join(line.split()))
         return encoded
+
+    def sampler(self, sampling: SamplingConfig) -> Sampler | None:
+        if not sampling.dropout:
+            return None
+        merge = MergeSampler(self.bpe.bpe_codes, sampling.dropout)
+        # In the library's first format the end of a word is a symbol of its own, later a part of the last character.
+        end_is_apart = self.bpe.version == (0, 1)
+
+        def sample_word(word: str, random: Random) -> str:
+            symbols = (*word, WORD_END) if end_is_apart else (*word[:-1], word[-1] + WORD_END)
+            *pieces, last = merge(symbols, random)
+            pieces += [last.removesuffix(WORD_END)] if last != WORD_END else []
+            return f"{SEPARATOR} ".join(pieces)
+
+        return lambda line, random: " ".join(sample_word(word, random) for word in line.split())
 
     def decode(self, tokens: str) -> str:
         return (tokens + " ").replace(SEPARATOR + " ", "").rstrip(" ")
