@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from seqexp.data.batching import BatchLimits, EpochPlan, Integers, Order
 from seqexp.data.collate import PairCollater
 from seqexp.data.embedded import embedded_data
 from seqexp.data.manifest import Manifest, hash_of
-from seqexp.data.pairs import LongExamples, PairSplit
+from seqexp.data.pairs import LongExamples, PairSamplingConfig, PairSplit
 from seqexp.data.split import Split
 from seqexp.data.stages import Catalog, load_stages, load_vocabulary
 from seqexp.generators.base import Generator, GeneratorConfig
@@ -39,6 +39,8 @@ class TranslationConfig(TaskConfig):
     """Language to translate into; null: the target that the data was prepared with."""
     too_long: LongExamples = LongExamples.drop
     """What becomes of training pairs longer than the model's positions. In other splits all are kept, and cut."""
+    sampling: PairSamplingConfig = field(default_factory=PairSamplingConfig)
+    """Of the subwords of training pairs; all other text is encoded as it always is."""
     embedded_data: str = "data-bin/embedded"
     """Where the embedded corpus is put when there is no `data`."""
 
@@ -58,6 +60,7 @@ class TranslationTask(Task):
             UserError: there is no prepared data, or it does not hold the languages.
         """
         self.config = config
+        self._components = components
         if directory is None:
             directory = Path(config.data) if config.data else embedded_data(Path(config.embedded_data), components)
         self.directory = directory
@@ -68,6 +71,7 @@ class TranslationTask(Task):
         self.target_vocabulary = load_vocabulary(directory, self.manifest, self.target)
         self._source_stages = load_stages(directory, self.manifest, self.source, components)
         self._target_stages = load_stages(directory, self.manifest, self.target, components)
+        self._loaded: dict[str, PairSplit] = {}
         self.text_identity = hash_of([[record.name, record.sha256] for record in self.manifest.text_files()])
 
     def files(self) -> dict[str, Path]:
@@ -78,10 +82,28 @@ class TranslationTask(Task):
         return list(self.manifest.splits)
 
     def load_split(self, name: str, model: Model, *, for_training: bool = False) -> Split:
-        pairs = PairSplit.load(self.directory, name, manifest=self.manifest, source=self.source, target=self.target)
         assert isinstance(model, Seq2SeqModel)
-        policy = self.config.too_long if for_training else LongExamples.truncate
-        return TranslationSplit(pairs.limited(model.max_source_positions, model.max_target_positions, policy))
+        limits = (model.max_source_positions, model.max_target_positions)
+        if not for_training:
+            return TranslationSplit(self._pairs(name).limited(*limits, LongExamples.truncate))
+        pairs = self._pairs(name).limited(*limits, self.config.too_long)
+        if not self.config.sampling.is_on:
+            return TranslationSplit(pairs)
+        pairs.require_sampling(self.config.sampling)
+        return SampledSplit(pairs, self.config.sampling, limits)
+
+    def _pairs(self, name: str) -> PairSplit:
+        """A split as the data has it; one that must be encoded for it is kept for the next time."""
+        if name not in self._loaded:
+            self._loaded[name] = PairSplit.load(
+                self.directory,
+                name,
+                manifest=self.manifest,
+                source=self.source,
+                target=self.target,
+                catalog=self._components,
+            )
+        return self._loaded[name]
 
     def encode(self, lines: Sequence[str]) -> Split:
         encoded = self._source_stages.encode_lines(list(lines))
@@ -143,6 +165,9 @@ class TranslationSplit:
     def __len__(self) -> int:
         return len(self.pairs)
 
+    def epoch(self, seed: int, epoch: int, limits: BatchLimits, num_workers: int = 0) -> Split:
+        return self
+
     def plan(self, limits: BatchLimits, *, order: Order, seed: int = 0, epoch: int = 0) -> EpochPlan:
         return self.pairs.plan(limits, order=order, seed=seed, epoch=epoch)
 
@@ -161,6 +186,33 @@ class TranslationSplit:
         return self.pairs.target_lines()
 
 
+class SampledSplit(TranslationSplit):
+    """Sentence pairs whose subwords every epoch draws anew."""
+
+    def __init__(
+        self, pairs: PairSplit, sampling: PairSamplingConfig, max_sizes: tuple[int | None, int | None]
+    ) -> None:
+        """`max_sizes`: most source and target tokens that the model takes; None for any number."""
+        super().__init__(pairs)
+        self.sampling, self.max_sizes = sampling, max_sizes
+
+    def epoch(self, seed: int, epoch: int, limits: BatchLimits, num_workers: int = 0) -> Split:
+        source, target = (_least(limits.max_tokens, size) for size in self.max_sizes)
+        pairs = self.pairs.drawn(
+            self.sampling,
+            seed=seed,
+            epoch=epoch,
+            max_source_size=source,
+            max_target_size=target,
+            num_workers=max(num_workers, 1),
+        )
+        return TranslationSplit(pairs)
+
+
+def _least(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
 class SourceSplit:
     """Sentences that somebody wants translated."""
 
@@ -173,6 +225,9 @@ class SourceSplit:
 
     def __len__(self) -> int:
         return len(self.lines)
+
+    def epoch(self, seed: int, epoch: int, limits: BatchLimits, num_workers: int = 0) -> Split:
+        return self
 
     def plan(self, limits: BatchLimits, *, order: Order, seed: int = 0, epoch: int = 0) -> EpochPlan:
         return EpochPlan(self.sizes, None, limits, order=order, seed=seed, epoch=epoch)

@@ -35,8 +35,9 @@ class SamplingConfig:
     """For BPE (`sentencepiece` of that type, `byte_bpe`, `subword_nmt`, `fastbpe`): the probability that a merge is
     passed over, each time that it is the next; 0.1 is usual, 1 leaves single characters."""
     alpha: float | None = None
-    """For a unigram model (`sentencepiece`): the pieces of a sentence are drawn with a probability in proportion to the
-    model's, to this power. The smaller, the more alike are all ways to cut it; 0.1 to 0.5 are usual. Null: not drawn."""
+    """For a unigram model (`sentencepiece`): the pieces of a sentence are drawn with a probability in proportion to
+    the model's, to this power. The smaller, the more alike are all ways to cut it; 0.1 to 0.5 are usual, null draws
+    nothing."""
     nbest_size: int = -1
     """With `alpha`: draw only among so many best ways to cut a sentence, which takes longer; -1: among all."""
 

@@ -4,14 +4,18 @@ The library's own draws come from a generator that each thread seeds once, so th
 Here the model's pieces and scores are used with our own draws, which depend on the line alone.
 """
 
+import importlib
 import re
 from random import Random
+from typing import Any
 
 import sentencepiece
-from sentencepiece import sentencepiece_model_pb2 as model_proto
 
 from seqexp.runtime.errors import UserError
 from seqexp.tokenizers.sampling import LatticeSampler, MergeSampler, Sampler, SamplingConfig, draw
+
+# Its classes are made when it is imported, so the type checker knows none.
+model_proto: Any = importlib.import_module("sentencepiece.sentencepiece_model_pb2")
 
 SPACE = "▁"
 UNKNOWN_PENALTY = 10.0
@@ -66,9 +70,7 @@ class Pieces:
         return " ".join(found)
 
 
-def merge_sampler(
-    processor: sentencepiece.SentencePieceProcessor, pieces: Pieces, sampling: SamplingConfig
-) -> Sampler:
+def merge_sampler(processor: sentencepiece.SentencePieceProcessor, pieces: Pieces, sampling: SamplingConfig) -> Sampler:
     """BPE-dropout: any two symbols may be merged that make a piece, the piece of the highest score first."""
     ranks = {
         (piece[:i], piece[i:]): -score
@@ -99,9 +101,7 @@ def lattice_sampler(
     return sample
 
 
-def nbest_sampler(
-    processor: sentencepiece.SentencePieceProcessor, pieces: Pieces, sampling: SamplingConfig
-) -> Sampler:
+def nbest_sampler(processor: sentencepiece.SentencePieceProcessor, pieces: Pieces, sampling: SamplingConfig) -> Sampler:
     """Draws among the best ways to cut a sentence, which the library lists with their scores."""
     alpha = sampling.alpha
     assert alpha is not None
