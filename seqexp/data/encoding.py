@@ -193,7 +193,8 @@ def _encode_lines(stage: Tokenizer, lines: list[str], task: _Task, first: int) -
     draw = task.draw
     if draw is None:
         return stage.encode_lines(lines)
-    sampler = _sampler(stage, draw.sampling.dropout, draw.sampling.alpha, draw.sampling.nbest_size)
+    sampling = draw.sampling
+    sampler = _sampler(stage, sampling.dropout, sampling.alpha, sampling.nbest_size, task.field.vocabulary)
     if sampler is None:
         return stage.encode_lines(lines)
     key = derive_seed(draw.seed, *task.field.field.encode("utf-8")) << 64
@@ -206,9 +207,11 @@ def _encode_lines(stage: Tokenizer, lines: list[str], task: _Task, first: int) -
 
 
 @functools.lru_cache(maxsize=4)
-def _sampler(stage: Tokenizer, dropout: float, alpha: float | None, nbest_size: int) -> Sampler | None:
+def _sampler(
+    stage: Tokenizer, dropout: float, alpha: float | None, nbest_size: int, vocabulary: Path
+) -> Sampler | None:
     """Of this process: it remembers words that recur."""
-    return stage.sampler(SamplingConfig(dropout, alpha, nbest_size))
+    return stage.sampler(SamplingConfig(dropout, alpha, nbest_size), _vocabulary(vocabulary)[0].text_indices)
 
 
 @functools.lru_cache(maxsize=2)

@@ -206,6 +206,9 @@ class PairSplit:
             drawn[side] = encode_field(encoding, num_workers=num_workers, draw=draw, plain=plain)
             if len(drawn[side]) != len(plain):
                 raise UserError(f"{encoding.text}: {len(drawn[side])} lines where there were {len(plain)}")
+            if drawn[side].num_tokens == plain.num_tokens:
+                name = encoding.raw.name
+                logger.warning("task.sampling changes nothing in %s: the vocabulary has too few other subwords", name)
         return dataclasses.replace(
             self, source=drawn.get("source", self.source), target=drawn.get("target", self.target)
         )

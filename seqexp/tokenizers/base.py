@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqexp.config.base import ComponentConfig
-from seqexp.tokenizers.sampling import Sampler, SamplingConfig
+from seqexp.tokenizers.sampling import Sampler, SamplingConfig, Vocabulary
 
 
 @dataclass
@@ -55,8 +55,11 @@ class Tokenizer(ABC):
         """`encode` for many lines; overridden where a library is faster in bulk."""
         return [self.encode(line) for line in lines]
 
-    def sampler(self, sampling: SamplingConfig) -> Sampler | None:
-        """What encodes a line with subwords drawn at random; None where the stage draws none by these options."""
+    def sampler(self, sampling: SamplingConfig, vocabulary: Vocabulary | None = None) -> Sampler | None:
+        """What encodes a line with subwords drawn at random; None where the stage draws none by these options.
+
+        Only tokens of the `vocabulary` are drawn, unless a text needs others; None stands for one that has all.
+        """
         return None
 
     @abstractmethod

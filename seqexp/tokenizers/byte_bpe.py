@@ -8,7 +8,7 @@ from pathlib import Path
 from seqexp.config.base import require
 from seqexp.tokenizers.base import Tokenizer, TokenizerConfig
 from seqexp.tokenizers.bytes import SPACE, from_bytes, to_bytes
-from seqexp.tokenizers.sampling import Sampler, SamplingConfig
+from seqexp.tokenizers.sampling import Sampler, SamplingConfig, Vocabulary
 from seqexp.tokenizers.sentencepiece import ModelType, Normalization, SentencePieceConfig, SentencePieceTokenizer
 
 
@@ -72,8 +72,8 @@ class ByteBPETokenizer(Tokenizer):
     def encode_lines(self, lines: list[str]) -> list[str]:
         return self.pieces.encode_lines([to_bytes(line) for line in lines])
 
-    def sampler(self, sampling: SamplingConfig) -> Sampler | None:
-        sampler = self.pieces.sampler(sampling)
+    def sampler(self, sampling: SamplingConfig, vocabulary: Vocabulary | None = None) -> Sampler | None:
+        sampler = self.pieces.sampler(sampling, vocabulary)
         return None if sampler is None else lambda line, random: sampler(to_bytes(line), random)
 
     def decode(self, tokens: str) -> str:

@@ -7,7 +7,7 @@ nothing else: not on the lines before it, nor on which process has it.
 import functools
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from random import Random
@@ -17,11 +17,15 @@ from seqexp.config.base import require
 Symbols = tuple[str, ...]
 Sampler = Callable[[str, Random], str]
 """Encodes a line, its subwords drawn at random."""
+Vocabulary = Container[str]
+"""The tokens that have an index of their own."""
 
 MAX_SYMBOLS = 250
 """A longer word is cut there, and nothing merged across the cut: the time that a word takes grows with its square."""
 MAX_REMEMBERED_SYMBOLS = 24
 """Longer words are rare, and what is remembered of a word grows with its length."""
+MAX_REDRAWS = 20
+"""Of a word with a piece that the vocabulary lacks, before it is left as it is without dropout."""
 MAX_STATES = 1 << 17
 """To remember, of all words together; about half a kilobyte each."""
 
@@ -29,7 +33,8 @@ MAX_STATES = 1 << 17
 @dataclass
 class SamplingConfig:
     """Draws the subwords of the training text anew in every epoch. By `dropout` or by `alpha`, as the data's subwords
-    are BPE or of a unigram model; without either they are the same in every epoch."""
+    are BPE or of a unigram model; without either they are the same in every epoch. Only subwords of the vocabulary are
+    drawn."""
 
     dropout: float = 0.0
     """For BPE (`sentencepiece` of that type, `byte_bpe`, `subword_nmt`, `fastbpe`): the probability that a merge is
@@ -76,9 +81,18 @@ class MergeSampler:
     recur, and with them the states between two merges, so these are remembered.
     """
 
-    def __init__(self, ranks: Mapping[tuple[str, str], float], dropout: float) -> None:
-        """`ranks`: for every pair of symbols that may be merged a number, the smaller the sooner."""
-        self.ranks, self.dropout = ranks, dropout
+    def __init__(
+        self,
+        ranks: Mapping[tuple[str, str], float],
+        dropout: float,
+        is_known: Callable[[Symbols], bool] = lambda symbols: True,
+    ) -> None:
+        """
+        Args:
+            ranks: for every pair of symbols that may be merged a number, the smaller the sooner.
+            is_known: whether the vocabulary has these symbols of a word; of others there is another draw.
+        """
+        self.ranks, self.dropout, self.is_known = ranks, dropout, is_known
         self._states: dict[Symbols, _State] = {}
 
     def __call__(self, symbols: Symbols, random: Random) -> Symbols:
@@ -86,8 +100,14 @@ class MergeSampler:
         if len(symbols) > MAX_SYMBOLS:
             parts = range(0, len(symbols), MAX_SYMBOLS)
             return tuple(symbol for i in parts for symbol in self(symbols[i : i + MAX_SYMBOLS], random))
-        state = self._states.get(symbols) or self._state(symbols)
-        draw, dropout = random.random, self.dropout
+        beginning = self._states.get(symbols) or self._state(symbols)
+        for _ in range(MAX_REDRAWS):
+            merged = self._draw(beginning, random.random, self.dropout)
+            if self.is_known(merged):
+                return merged
+        return self._draw(beginning, random.random, 0.0)
+
+    def _draw(self, state: _State, draw: Callable[[], float], dropout: float) -> Symbols:
         while True:
             for number, place in enumerate(state.places):
                 if draw() >= dropout:
@@ -119,7 +139,7 @@ class LatticeSampler:
     """
 
     def __init__(self, scores: Mapping[str, float], unknown_score: float, alpha: float) -> None:
-        """`scores`: log-probability of each piece; a character that is none costs `unknown_score`."""
+        """`scores`: log-probability of each piece; a character that is none has `unknown_score`."""
         self.scores, self.unknown_score, self.alpha = scores, unknown_score, alpha
         self.max_length = max(map(len, scores))
         self._remembered = functools.lru_cache(maxsize=1 << 15)(self._table)

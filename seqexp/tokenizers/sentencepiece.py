@@ -15,7 +15,7 @@ from seqexp.runtime.errors import UserError
 from seqexp.runtime.files import atomic_path
 from seqexp.tokenizers.base import Tokenizer, TokenizerConfig
 from seqexp.tokenizers.given import copy_given
-from seqexp.tokenizers.sampling import Sampler, SamplingConfig
+from seqexp.tokenizers.sampling import Sampler, SamplingConfig, Vocabulary
 from seqexp.tokenizers.sentencepiece_sampling import (
     SPACE,
     Pieces,
@@ -138,13 +138,13 @@ class SentencePieceTokenizer(Tokenizer):
         encoded = self.processor.encode([clean(line) for line in lines], out_type=str, num_threads=1)
         return [" ".join(pieces) for pieces in encoded]
 
-    def sampler(self, sampling: SamplingConfig) -> Sampler | None:
+    def sampler(self, sampling: SamplingConfig, vocabulary: Vocabulary | None = None) -> Sampler | None:
         pieces = Pieces(self.processor)
         if pieces.model_type == "BPE" and sampling.dropout:
-            return merge_sampler(self.processor, pieces, sampling)
+            return merge_sampler(self.processor, pieces, sampling, vocabulary)
         if pieces.model_type == "UNIGRAM" and sampling.alpha is not None:
             make = lattice_sampler if sampling.nbest_size == -1 else nbest_sampler
-            return make(self.processor, pieces, sampling)
+            return make(self.processor, pieces, sampling, vocabulary)
         return None
 
     def decode(self, tokens: str) -> str:

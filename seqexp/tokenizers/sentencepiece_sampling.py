@@ -6,13 +6,14 @@ Here the model's pieces and scores are used with our own draws, which depend on 
 
 import importlib
 import re
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
 import sentencepiece
 
 from seqexp.runtime.errors import UserError
-from seqexp.tokenizers.sampling import LatticeSampler, MergeSampler, Sampler, SamplingConfig, draw
+from seqexp.tokenizers.sampling import LatticeSampler, MergeSampler, Sampler, SamplingConfig, Symbols, Vocabulary, draw
 
 # Its classes are made when it is imported, so the type checker knows none.
 model_proto: Any = importlib.import_module("sentencepiece.sentencepiece_model_pb2")
@@ -20,6 +21,8 @@ model_proto: Any = importlib.import_module("sentencepiece.sentencepiece_model_pb
 SPACE = "▁"
 UNKNOWN_PENALTY = 10.0
 """By so much an unknown character scores below the worst piece, in the library's unigram models."""
+NOT_IN_VOCABULARY = -1e6
+"""Score of a character that is a piece of the model, but not in the vocabulary: used where there is no other way."""
 
 
 def clean(line: str) -> str:
@@ -52,6 +55,13 @@ class Pieces:
         """The parts of a sentence that no piece crosses."""
         return self._words.findall(normalized)
 
+    def are_in(self, vocabulary: Vocabulary | None) -> Callable[[Symbols], bool]:
+        """Whether a vocabulary has the pieces of a text; what is none, an unknown character, does not count."""
+        if vocabulary is None:
+            return lambda pieces: True
+        lacking = {piece for piece in self.scores if piece not in vocabulary}
+        return lacking.isdisjoint
+
     def written(self, pieces: list[str]) -> str:
         """Pieces as the library gives them: unknown characters as their bytes, or those side by side as one piece."""
         if self.scores.keys() >= set(pieces):
@@ -70,7 +80,12 @@ class Pieces:
         return " ".join(found)
 
 
-def merge_sampler(processor: sentencepiece.SentencePieceProcessor, pieces: Pieces, sampling: SamplingConfig) -> Sampler:
+def merge_sampler(
+    processor: sentencepiece.SentencePieceProcessor,
+    pieces: Pieces,
+    sampling: SamplingConfig,
+    vocabulary: Vocabulary | None,
+) -> Sampler:
     """BPE-dropout: any two symbols may be merged that make a piece, the piece of the highest score first."""
     ranks = {
         (piece[:i], piece[i:]): -score
@@ -78,7 +93,7 @@ def merge_sampler(processor: sentencepiece.SentencePieceProcessor, pieces: Piece
         for i in range(1, len(piece))
         if (i == 1 or piece[:i] in pieces.scores) and (i == len(piece) - 1 or piece[i:] in pieces.scores)
     }
-    merge = MergeSampler(ranks, sampling.dropout)
+    merge = MergeSampler(ranks, sampling.dropout, pieces.are_in(vocabulary))
 
     def sample(line: str, random: Random) -> str:
         words = pieces.words(processor.normalize(clean(line)))
@@ -88,11 +103,19 @@ def merge_sampler(processor: sentencepiece.SentencePieceProcessor, pieces: Piece
 
 
 def lattice_sampler(
-    processor: sentencepiece.SentencePieceProcessor, pieces: Pieces, sampling: SamplingConfig
+    processor: sentencepiece.SentencePieceProcessor,
+    pieces: Pieces,
+    sampling: SamplingConfig,
+    vocabulary: Vocabulary | None,
 ) -> Sampler:
     """Draws among all ways to cut a sentence: word by word, which is the same, since no piece crosses words."""
     assert sampling.alpha is not None
-    cut = LatticeSampler(pieces.scores, min(pieces.scores.values()) - UNKNOWN_PENALTY, sampling.alpha)
+    scores = {
+        piece: score if vocabulary is None or piece in vocabulary else NOT_IN_VOCABULARY
+        for piece, score in pieces.scores.items()
+        if vocabulary is None or piece in vocabulary or len(piece) == 1
+    }
+    cut = LatticeSampler(scores, min(pieces.scores.values()) - UNKNOWN_PENALTY, sampling.alpha)
 
     def sample(line: str, random: Random) -> str:
         words = pieces.words(processor.normalize(clean(line)))
@@ -101,14 +124,24 @@ def lattice_sampler(
     return sample
 
 
-def nbest_sampler(processor: sentencepiece.SentencePieceProcessor, pieces: Pieces, sampling: SamplingConfig) -> Sampler:
-    """Draws among the best ways to cut a sentence, which the library lists with their scores."""
+def nbest_sampler(
+    processor: sentencepiece.SentencePieceProcessor,
+    pieces: Pieces,
+    sampling: SamplingConfig,
+    vocabulary: Vocabulary | None,
+) -> Sampler:
+    """Draws among the best ways to cut a sentence, which the library lists with their scores.
+
+    Of those, the ones with a piece that the vocabulary lacks are passed over, if there are others.
+    """
     alpha = sampling.alpha
     assert alpha is not None
+    is_known = pieces.are_in(vocabulary)
 
     def sample(line: str, random: Random) -> str:
         listed = processor.nbest_encode(clean(line), nbest_size=sampling.nbest_size, return_type="proto").nbests
-        chosen = listed[draw([alpha * each.score for each in listed], random)]
+        candidates = [each for each in listed if is_known(tuple(piece.piece for piece in each.pieces))] or listed
+        chosen = candidates[draw([alpha * each.score for each in candidates], random)]
         return " ".join(piece.piece for piece in chosen.pieces)
 
     return sample

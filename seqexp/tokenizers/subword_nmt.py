@@ -16,7 +16,7 @@ from seqexp.runtime.extras import import_extra
 from seqexp.runtime.files import atomic_path
 from seqexp.tokenizers.base import Tokenizer, TokenizerConfig
 from seqexp.tokenizers.given import copy_given
-from seqexp.tokenizers.sampling import MergeSampler, Sampler, SamplingConfig
+from seqexp.tokenizers.sampling import MergeSampler, Sampler, SamplingConfig, Symbols, Vocabulary
 
 SEPARATOR = "@@"
 WORD_END = "</w>"
@@ -96,20 +96,28 @@ class SubwordNMTTokenizer(Tokenizer):
         encoded: str = self.bpe.process_line(" ".join(line.split()))
         return encoded
 
-    def sampler(self, sampling: SamplingConfig) -> Sampler | None:
+    def sampler(self, sampling: SamplingConfig, vocabulary: Vocabulary | None = None) -> Sampler | None:
         if not sampling.dropout:
             return None
-        merge = MergeSampler(self.bpe.bpe_codes, sampling.dropout)
+
+        def is_known(symbols: Symbols) -> bool:
+            return vocabulary is None or all(piece in vocabulary for piece in _written(symbols))
+
+        merge = MergeSampler(self.bpe.bpe_codes, sampling.dropout, is_known)
         # In the library's first format the end of a word is a symbol of its own, later a part of the last character.
         end_is_apart = self.bpe.version == (0, 1)
 
         def sample_word(word: str, random: Random) -> str:
             symbols = (*word, WORD_END) if end_is_apart else (*word[:-1], word[-1] + WORD_END)
-            *pieces, last = merge(symbols, random)
-            pieces += [last.removesuffix(WORD_END)] if last != WORD_END else []
-            return f"{SEPARATOR} ".join(pieces)
+            return " ".join(_written(merge(symbols, random)))
 
         return lambda line, random: " ".join(sample_word(word, random) for word in line.split())
 
     def decode(self, tokens: str) -> str:
         return (tokens + " ").replace(SEPARATOR + " ", "").rstrip(" ")
+
+
+def _written(symbols: Symbols) -> list[str]:
+    """The symbols of a word as the library writes them."""
+    *pieces, last = symbols if symbols[-1] != WORD_END else symbols[:-1]
+    return [*(piece + SEPARATOR for piece in pieces), last.removesuffix(WORD_END)]

@@ -59,6 +59,18 @@ def test_a_very_long_word_is_cut() -> None:
     assert merged == ("ab",) * 100_000
 
 
+def test_words_with_symbols_that_are_not_known_are_drawn_again() -> None:
+    known = {"a", "b", "c", "abc", "abcabc"}
+    sampler, random = MergeSampler(RANKS, 0.5, known.issuperset), Random(1)
+    expected = probabilities(tuple("abcabc"), 0.5)
+    allowed = {outcome: chance for outcome, chance in expected.items() if known.issuperset(outcome)}
+    total = sum(allowed.values())
+    found = Counter(sampler(tuple("abcabc"), random) for _ in range(NUM_DRAWS))
+    assert_frequencies(found, {outcome: chance / total for outcome, chance in allowed.items()})
+    hopeless = MergeSampler(RANKS, 0.5, lambda symbols: False)
+    assert hopeless(tuple("abcabc"), random) == ("abcabc",)
+
+
 def test_what_is_remembered_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     words = [tuple("abcabc" * (1 + n % 6)) for n in range(200)]
     monkeypatch.setattr(sampling, "MAX_STATES", 5)

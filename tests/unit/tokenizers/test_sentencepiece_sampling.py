@@ -99,6 +99,20 @@ def test_only_the_best_are_drawn_among_when_so_many_are_asked_for(unigram: Sente
     assert found == {" ".join(pieces) for pieces in unigram.processor.nbest_encode_as_pieces("the dogs", 2)}
 
 
+@pytest.mark.parametrize("options", [{"alpha": 0.0}, {"alpha": 0.0, "nbest_size": 20}])
+def test_only_pieces_of_the_vocabulary_are_drawn(unigram: SentencePieceTokenizer, options: dict[str, Any]) -> None:
+    text = "the dogs 漢 ran"
+    free = {piece for n in range(60) for piece in sampler(unigram, **options)(text, Random(n)).split()}
+    usual = set(unigram.encode(text).split())
+    assert free - usual
+    restricted = unigram.sampler(SamplingConfig(**options), usual)
+    assert restricted is not None
+    assert {piece for n in range(60) for piece in restricted(text, Random(n)).split()} <= usual
+    nothing = unigram.sampler(SamplingConfig(**options), set())
+    assert nothing is not None
+    assert unigram.decode(nothing(text, Random(1))) == text
+
+
 def test_unknown_characters_may_be_bytes(make: Callable[..., SentencePieceTokenizer]) -> None:
     made = make(byte_fallback=True, vocabulary_size=285)
     tokens = sampler(made, alpha=0.1)("dog 漢", Random(1))

@@ -92,6 +92,15 @@ def test_dropout(trained: SubwordNMTTokenizer) -> None:
     assert {trained.decode(tokens) for tokens in found} == {"lowest newest"}
 
 
+def test_only_pieces_of_the_vocabulary_are_drawn(trained: SubwordNMTTokenizer) -> None:
+    known = {*trained.encode("lowest newest").split(), *(f"{letter}@@" for letter in "lowestn"), "t"}
+    sample = trained.sampler(SamplingConfig(dropout=0.5), known)
+    assert sample is not None
+    found = {sample("lowest newest", Random(number)) for number in range(30)}
+    assert len(found) > 1
+    assert {piece for tokens in found for piece in tokens.split()} <= known
+
+
 def test_merges_of_the_first_format(tmp_path: Path) -> None:
     """Without a version the end of a word is a symbol of its own."""
     (tmp_path / "given").write_text("l o\nlo w\nlow </w>\nt </w>\n")
