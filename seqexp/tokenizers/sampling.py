@@ -7,7 +7,7 @@ nothing else: not on the lines before it, nor on which process has it.
 import functools
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from random import Random
@@ -24,6 +24,8 @@ MAX_SYMBOLS = 250
 """A longer word is cut there, and nothing merged across the cut: the time that a word takes grows with its square."""
 MAX_REMEMBERED_SYMBOLS = 24
 """Longer words are rare, and what is remembered of a word grows with its length."""
+AVOIDED = -1e6
+"""Logarithm of the weight of what is not to be drawn."""
 MAX_REDRAWS = 20
 """Of a word with a piece that the vocabulary lacks, before it is left as it is without dropout."""
 MAX_STATES = 1 << 17
@@ -138,10 +140,17 @@ class LatticeSampler:
     A way has the probability exp(alpha * sum of its pieces' scores), normalised. Forward filtering, backward sampling.
     """
 
-    def __init__(self, scores: Mapping[str, float], unknown_score: float, alpha: float) -> None:
-        """`scores`: log-probability of each piece; a character that is none has `unknown_score`."""
-        self.scores, self.unknown_score, self.alpha = scores, unknown_score, alpha
-        self.max_length = max(map(len, scores))
+    def __init__(
+        self, scores: Mapping[str, float], unknown_score: float, alpha: float, avoided: Iterable[str] = ()
+    ) -> None:
+        """
+        Args:
+            scores: log-probability of each piece; a character that is none has `unknown_score`.
+            avoided: characters that are taken as pieces where there is no other way only.
+        """
+        self.weights = {piece: alpha * score for piece, score in scores.items()} | dict.fromkeys(avoided, AVOIDED)
+        self.unknown_weight = alpha * unknown_score
+        self.max_length = max(map(len, self.weights), default=1)
         self._remembered = functools.lru_cache(maxsize=1 << 15)(self._table)
 
     def __call__(self, word: str, random: Random) -> list[str]:
@@ -162,10 +171,10 @@ class LatticeSampler:
         for end in range(1, len(word) + 1):
             starts, weights = [], []
             for start in range(max(0, end - self.max_length), end):
-                score = self.scores.get(word[start:end], self.unknown_score if end - start == 1 else None)
-                if score is not None:
+                weight = self.weights.get(word[start:end], self.unknown_weight if end - start == 1 else None)
+                if weight is not None:
                     starts.append(start)
-                    weights.append(log_sums[start] + self.alpha * score)
+                    weights.append(log_sums[start] + weight)
             largest = max(weights)
             shares = [math.exp(weight - largest) for weight in weights]
             total = math.fsum(shares)

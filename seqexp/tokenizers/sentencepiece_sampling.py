@@ -21,8 +21,6 @@ model_proto: Any = importlib.import_module("sentencepiece.sentencepiece_model_pb
 SPACE = "▁"
 UNKNOWN_PENALTY = 10.0
 """By so much an unknown character scores below the worst piece, in the library's unigram models."""
-NOT_IN_VOCABULARY = -1e6
-"""Score of a character that is a piece of the model, but not in the vocabulary: used where there is no other way."""
 
 
 def clean(line: str) -> str:
@@ -110,12 +108,9 @@ def lattice_sampler(
 ) -> Sampler:
     """Draws among all ways to cut a sentence: word by word, which is the same, since no piece crosses words."""
     assert sampling.alpha is not None
-    scores = {
-        piece: score if vocabulary is None or piece in vocabulary else NOT_IN_VOCABULARY
-        for piece, score in pieces.scores.items()
-        if vocabulary is None or piece in vocabulary or len(piece) == 1
-    }
-    cut = LatticeSampler(scores, min(pieces.scores.values()) - UNKNOWN_PENALTY, sampling.alpha)
+    known = {piece: score for piece, score in pieces.scores.items() if vocabulary is None or piece in vocabulary}
+    avoided = [piece for piece in pieces.scores if len(piece) == 1 and piece not in known]
+    cut = LatticeSampler(known, min(pieces.scores.values()) - UNKNOWN_PENALTY, sampling.alpha, avoided)
 
     def sample(line: str, random: Random) -> str:
         words = pieces.words(processor.normalize(clean(line)))
