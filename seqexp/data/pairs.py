@@ -45,7 +45,7 @@ class Sides(StrEnum):
 
 @dataclass
 class PairSamplingConfig(SamplingConfig):
-    __doc__ = SamplingConfig.__doc__
+    """Subword sampling of sentence pairs."""
 
     sides: Sides = Sides.both
     """Whose subwords are drawn."""

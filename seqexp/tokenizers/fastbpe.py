@@ -36,7 +36,7 @@ class FastBPETokenizer(SubwordNMTTokenizer):
         return [needed("codes", self.config.codes, "a codes file of fastBPE")]
 
     def _learn(self, lines: Iterable[str], path: Path) -> None:
-        raise AssertionError("`inputs` is asked first")
+        self.inputs()  # says that the file is needed
 
     def _merges(self, codes: TextIO) -> TextIO:
         merges = ["#version: 0.2"]  # the version of subword-nmt's format in which `</w>` belongs to the last character
