@@ -61,10 +61,17 @@ CATALOG: dict[str, dict[str, str]] = {
     },
     "tokenizer": {
         "moses": "seqexp.tokenizers.moses:MosesConfig",
+        "nltk": "seqexp.tokenizers.nltk:NLTKConfig",
         "whitespace": "seqexp.tokenizers.whitespace:WhitespaceConfig",
     },
     "subword": {
+        "bert": "seqexp.tokenizers.bert:BertConfig",
+        "byte_bpe": "seqexp.tokenizers.byte_bpe:ByteBPEConfig",
+        "bytes": "seqexp.tokenizers.bytes:BytesConfig",
         "characters": "seqexp.tokenizers.characters:CharactersConfig",
+        "fastbpe": "seqexp.tokenizers.fastbpe:FastBPEConfig",
+        "gpt2": "seqexp.tokenizers.gpt2:GPT2Config",
+        "huggingface": "seqexp.tokenizers.huggingface:HuggingFaceConfig",
         "none": "seqexp.tokenizers.whitespace:WhitespaceConfig",
         "sentencepiece": "seqexp.tokenizers.sentencepiece:SentencePieceConfig",
         "subword_nmt": "seqexp.tokenizers.subword_nmt:SubwordNMTConfig",

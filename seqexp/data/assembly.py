@@ -159,9 +159,15 @@ class Assembly:
     # Splits
 
     def make_split(
-        self, split: str, texts: Mapping[str, Path], vocabularies: Mapping[str, Vocabulary], policy: LinePolicyConfig
+        self,
+        split: str,
+        texts: Mapping[str, Path],
+        vocabularies: Mapping[str, Vocabulary],
+        policy: LinePolicyConfig,
+        *,
+        stores: bool,
     ) -> SplitRecord:
-        """Binarize a split and copy its raw text.
+        """Binarize a split and copy its raw text; without `stores` the indices are only counted.
 
         Raises:
             UserError: the policy refuses a line, or leaves none of the train split.
@@ -175,24 +181,41 @@ class Assembly:
         num_examples = figures[self.fields[0]].num_sequences
         if is_train and num_examples == 0:
             raise UserError(f"{inputs[self.fields[0]]}: the `lines` policy leaves no example to train on")
-        fields = self._field_records(split, inputs, figures, selection)
+        fields = self._field_records(split, inputs, figures, selection, stores=stores)
         return SplitRecord(num_examples, fields, selection.dropped)
 
     def _field_records(
-        self, split: str, inputs: Mapping[str, Path], figures: Mapping[str, BinarizedField], selection: Selection
+        self,
+        split: str,
+        inputs: Mapping[str, Path],
+        figures: Mapping[str, BinarizedField],
+        selection: Selection,
+        *,
+        stores: bool,
     ) -> dict[str, FieldRecord]:
         (self.directory / "raw").mkdir(exist_ok=True)
         kept = selection.kept()
         names = []
         for field, path in inputs.items():
             copy_lines(path, self.directory / "raw" / f"{split}.{field}", kept)
-            names += [f"{split}.{field}.bin", f"{split}.{field}.idx", f"raw/{split}.{field}"]
-        files = iter(list(self.workers.map(functools.partial(file_record, self.directory), names)))
-        records = {}
-        for field in inputs:
-            found = figures[field]
-            records[field] = FieldRecord(found.num_tokens, found.num_unknown, next(files), next(files), next(files))
-        return records
+            store = [f"{split}.{field}.bin", f"{split}.{field}.idx"]
+            if not stores:
+                for name in store:
+                    (self.directory / name).unlink()
+            names += [f"raw/{split}.{field}", *(store if stores else [])]
+        files = {
+            record.name: record for record in self.workers.map(functools.partial(file_record, self.directory), names)
+        }
+        return {
+            field: FieldRecord(
+                num_tokens=found.num_tokens,
+                num_unknown=found.num_unknown,
+                tokens=files.get(f"{split}.{field}.bin"),
+                index=files.get(f"{split}.{field}.idx"),
+                raw=files[f"raw/{split}.{field}"],
+            )
+            for field, found in figures.items()
+        }
 
 
 def _lines(paths: Sequence[Path]) -> Iterator[str]:

@@ -69,7 +69,7 @@ def encode_text(source: Path, stages: Sequence[StageSpec], output: Path, workers
 
 
 def _encode_chunk(task: _EncodeTask) -> Path:
-    stages = _built_stages(task.stages)
+    stages = built_stages(task.stages)
     with task.output.open("w", encoding="utf-8", newline="\n") as output:
         for lines in read_lines(task.chunk):
             for stage in stages:
@@ -82,7 +82,8 @@ _built: dict[str, list[Tokenizer]] = {}
 """What this process has built already, by the text form of its specs: loading a model takes longer than a chunk."""
 
 
-def _built_stages(specs: tuple[StageSpec, ...]) -> list[Tokenizer]:
+def built_stages(specs: tuple[StageSpec, ...]) -> list[Tokenizer]:
+    """The stages, made once in each process."""
     key = repr(specs)
     if key not in _built:
         _built.clear()

@@ -55,8 +55,9 @@ class FieldRecord:
     num_tokens: int
     """`</s>` included."""
     num_unknown: int
-    tokens: FileRecord
-    index: FileRecord
+    tokens: FileRecord | None
+    """None, as the index, in a directory that keeps the raw text only."""
+    index: FileRecord | None
     raw: FileRecord
     """Text before all stages; line i belongs to example i."""
 
@@ -111,7 +112,8 @@ class Manifest:
     def files(self) -> list[FileRecord]:
         """All files of the directory but the manifest."""
         sides = [side for split in self.splits.values() for side in split.fields.values()]
-        return self.text_files() + [file for side in sides for file in (side.tokens, side.index, side.raw)]
+        files = [file for side in sides for file in (side.tokens, side.index, side.raw)]
+        return self.text_files() + [file for file in files if file is not None]
 
     def save(self, directory: Path) -> None:
         write_json(directory / MANIFEST, {"format_version": self.format_version, **dataclasses.asdict(self)})

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,13 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqexp.data.batching import BatchLimits, EpochPlan, Integers, Order
+from seqexp.data.encoding import Draw, FieldText, encode_field
 from seqexp.data.indexed import TokenStore
 from seqexp.data.manifest import Manifest, SplitRecord
 from seqexp.data.padding import Padding, Widths
-from seqexp.data.stages import load_vocabulary
+from seqexp.data.stages import Catalog, load_vocabulary
 from seqexp.data.text import lines_of
 from seqexp.data.vocabulary import Vocabulary
 from seqexp.runtime.errors import UserError
+from seqexp.runtime.rng import derive_seed
+from seqexp.tokenizers.sampling import SamplingConfig
 
 NUM_NAMED_EXAMPLES = 10
 
@@ -35,6 +39,20 @@ class LongExamples(StrEnum):
     """They are cut, `</s>` kept; a warning counts them and names the first ten."""
 
 
+class Sides(StrEnum):
+    both = "both"
+    source = "source"
+    target = "target"
+
+
+@dataclass
+class PairSamplingConfig(SamplingConfig):
+    """Subword sampling of sentence pairs."""
+
+    sides: Sides = Sides.both
+    """Whose subwords are drawn."""
+
+
 @dataclass(frozen=True)
 class PairSplit:
     """Sentence pairs by number. A number is that of the pair in the data directory, also where some are dropped."""
@@ -47,6 +65,11 @@ class PairSplit:
     source_text: Path
     """Raw text; line i belongs to pair i."""
     target_text: Path
+    source_encoding: FieldText | None = None
+    """What makes the source's indices of its text, if the catalog was at hand."""
+    target_encoding: FieldText | None = None
+    max_prepared_size: int | None = None
+    """To this the data's longer examples were cut when it was prepared; None where none was."""
     numbers: NDArray[np.int64] | None = None
     """The pairs in use; None for all."""
     max_source_size: int | None = None
@@ -67,6 +90,8 @@ class PairSplit:
         manifest: Manifest | None = None,
         source: str | None = None,
         target: str | None = None,
+        catalog: Catalog | None = None,
+        trust: Sequence[str] = (),
         verify: bool = False,
     ) -> Self:
         """Open a split of a data directory.
@@ -74,6 +99,8 @@ class PairSplit:
         Args:
             manifest: that of the directory, if it is loaded already.
             source: the field to translate from, `target` the one to translate into; None for those of the manifest.
+            trust: text stages from outside the catalog that the manifest may name.
+            catalog: names of the text stages; needed where the directory keeps the raw text only, and for `drawn`.
             verify: compare the stores' checksums with the manifest's.
 
         Raises:
@@ -83,10 +110,22 @@ class PairSplit:
         record = _find_split(directory, manifest, split)
         source, target = source or manifest.source, target or manifest.target
         assert target is not None
+        encodings, stores = {}, {}
+        for field in (source, target):
+            if catalog is not None:
+                encodings[field] = FieldText.of(directory, manifest, split, field, catalog, trust)
+            if record.fields[field].tokens is None:
+                stores[field] = _encode(encodings[field], record)
+            else:
+                stores[field] = _open_store(directory / f"{split}.{field}", record, field, verify=verify)
+        was_cut = "truncated" in record.dropped
         return cls(
             name=split,
-            source=_open_store(directory / f"{split}.{source}", record, source, verify=verify),
-            target=_open_store(directory / f"{split}.{target}", record, target, verify=verify),
+            source=stores[source],
+            target=stores[target],
+            source_encoding=encodings.get(source),
+            target_encoding=encodings.get(target),
+            max_prepared_size=max(int(store.sizes.max()) for store in stores.values()) if was_cut else None,
             source_vocabulary=load_vocabulary(directory, manifest, source),
             target_vocabulary=load_vocabulary(directory, manifest, target),
             source_text=directory / record.fields[source].raw.name,
@@ -151,6 +190,53 @@ class PairSplit:
             target_widths=padding.widths(self.target_sizes[used], max_target_size),
         )
 
+    def require_sampling(self, sampling: PairSamplingConfig) -> None:
+        """
+        Raises:
+            UserError: the text stages of a side cannot draw subwords by these options, or its text is damaged.
+        """
+        for encoding in self._drawn_sides(sampling).values():
+            encoding.verify()
+            encoding.require_sampling(sampling)
+
+    def drawn(
+        self,
+        sampling: PairSamplingConfig,
+        *,
+        seed: int,
+        epoch: int,
+        max_source_size: int | None,
+        max_target_size: int | None,
+        num_workers: int = 1,
+    ) -> Self:
+        """The same pairs with the subwords of one epoch, in temporary files that go with the object.
+
+        A pure function of the data, the options, the seed and the epoch. No side becomes longer than its limit, unless
+        it is so without drawing.
+        """
+        limits = {"source": max_source_size, "target": max_target_size}
+        drawn: dict[str, TokenStore] = {}
+        for side, encoding in self._drawn_sides(sampling).items():
+            maxima = [maximum for maximum in (limits[side], self.max_prepared_size) if maximum is not None]
+            draw = Draw(sampling, derive_seed(seed, epoch), min(maxima, default=np.iinfo(np.int32).max))
+            plain: TokenStore = getattr(self, side)
+            drawn[side] = encode_field(encoding, num_workers=num_workers, draw=draw, plain=plain)
+            if len(drawn[side]) != len(plain):
+                raise UserError(f"{encoding.text}: {len(drawn[side])} lines where there were {len(plain)}")
+            if drawn[side].num_tokens == plain.num_tokens:
+                name = encoding.raw.name
+                logger.warning("task.sampling changes nothing in %s: the vocabulary has too few other subwords", name)
+        return dataclasses.replace(
+            self, source=drawn.get("source", self.source), target=drawn.get("target", self.target)
+        )
+
+    def _drawn_sides(self, sampling: PairSamplingConfig) -> dict[str, FieldText]:
+        encodings = {"source": self.source_encoding, "target": self.target_encoding}
+        wanted = {side: encodings[side] for side in encodings if sampling.sides in (Sides.both, side)}
+        found = {side: encoding for side, encoding in wanted.items() if encoding is not None}
+        assert found.keys() == wanted.keys(), "the split was loaded without the catalog"
+        return found
+
     def plan(self, limits: BatchLimits, *, order: Order = Order.shuffled, seed: int = 0, epoch: int = 0) -> EpochPlan:
         """The batches of an epoch, whose limits count padding; for evaluation, `order=Order.by_length`."""
         source, target = self.source_widths(self.source_sizes), self.target_widths(self.target_sizes)
@@ -170,7 +256,23 @@ def _open_store(prefix: Path, record: SplitRecord, field: str, *, verify: bool) 
     if len(store) != record.num_examples:
         raise UserError(f"{prefix}: {len(store)} sequences, the manifest says {record.num_examples}")
     if verify:
-        store.verify(record.fields[field].tokens.sha256, record.fields[field].index.sha256)
+        tokens, index = record.fields[field].tokens, record.fields[field].index
+        assert tokens is not None
+        assert index is not None
+        store.verify(tokens.sha256, index.sha256)
+    return store
+
+
+def _encode(encoding: FieldText, record: SplitRecord) -> TokenStore:
+    """The store of a side of which the data directory keeps the raw text only."""
+    encoding.verify()
+    store = encode_field(encoding, num_workers=None)
+    found, expected = (len(store), store.num_tokens), (record.num_examples, record.fields[encoding.field].num_tokens)
+    if found != expected:
+        raise UserError(
+            f"{encoding.text}: {found[0]} lines and {found[1]} tokens, the manifest says {expected[0]} and "
+            f"{expected[1]}: prepare the data again with the libraries that are installed now"
+        )
     return store
 
 

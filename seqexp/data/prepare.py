@@ -19,7 +19,7 @@ from seqexp.corpora.base import Corpus, CorpusConfig
 from seqexp.data.assembly import TRAIN, Assembly, VocabularyConfig
 from seqexp.data.binarize import StageSpec
 from seqexp.data.manifest import FORMAT_VERSION, MANIFEST, Manifest, hash_of
-from seqexp.data.policies import LinePolicyConfig
+from seqexp.data.policies import LinePolicyConfig, LongLines
 from seqexp.data.stages import Catalog, stage_name, stage_options
 from seqexp.data.text import TextFile, Workers, inspect
 from seqexp.runtime.errors import UserError
@@ -41,6 +41,8 @@ class PrepareConfig(CommandConfig):
     """Second text stage: pieces of words."""
     vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
     lines: LinePolicyConfig = field(default_factory=LinePolicyConfig)
+    stores: bool = True
+    """Write all text as token indices too; `false` keeps the raw text only, and every run encodes it when it starts."""
     destination: str = MISSING
     """The data directory to make."""
     num_workers: int | None = None
@@ -49,6 +51,8 @@ class PrepareConfig(CommandConfig):
     """Replace a data directory at `destination` that was made from other options or text."""
 
     def __post_init__(self) -> None:
+        cut = self.lines.long is LongLines.truncate and not self.stores
+        require(not cut, "lines.long", "truncate", "with stores=false lines are kept as they are: drop, or error")
         require(self.num_workers is None or self.num_workers > 0, "num_workers", self.num_workers, "positive, or null")
 
     def stages(self) -> dict[str, TokenizerConfig]:
@@ -142,6 +146,7 @@ def _definition(config: PrepareConfig, corpus: Corpus, inputs: Inputs, catalog: 
         "fields": fields,
         "stages": [[stage_name(stage, group, catalog), stage_options(stage)] for group, stage in stages.items()],
         "vocabulary": dataclasses.asdict(dataclasses.replace(config.vocabulary, source=None, target=None)),
+        "stores": config.stores,
         "lines": dataclasses.asdict(config.lines),
         "inputs": {split: {name: file.sha256 for name, file in fields.items()} for split, fields in inputs.items()},
         "files": [_hash_of_input(path) for path in read],
@@ -171,7 +176,10 @@ def _assemble(
     assembly = Assembly(fields, raw, directory, directory / "scratch", workers)
     stages, texts = assembly.run_stages(config.stages(), catalog)
     vocabularies = assembly.make_vocabularies(config.vocabulary, texts[TRAIN])
-    splits = {split: assembly.make_split(split, texts[split], vocabularies, config.lines) for split in texts}
+    splits = {
+        split: assembly.make_split(split, texts[split], vocabularies, config.lines, stores=config.stores)
+        for split in texts
+    }
     return Manifest(
         kind=corpus.kind,
         fields=fields,

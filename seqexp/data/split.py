@@ -13,6 +13,14 @@ class Split(Protocol):
 
     def __len__(self) -> int: ...
 
+    def epoch(self, seed: int, epoch: int, limits: BatchLimits, num_workers: int = 0) -> "Split":
+        """The split as an epoch sees it: itself, unless its examples look different in every epoch.
+
+        Args:
+            limits: no example becomes larger than a batch may be.
+            num_workers: processes to use besides this one's; the result is the same for any number.
+        """
+
     def plan(self, limits: BatchLimits, *, order: Order, seed: int = 0, epoch: int = 0) -> EpochPlan:
         """The batches of an epoch."""
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from seqexp.data.collate import PairCollater
 from seqexp.data.embedded import embedded_data
 from seqexp.data.manifest import MANIFEST, Manifest, hash_of
 from seqexp.data.padding import NO_PADDING, Padding
-from seqexp.data.pairs import LongExamples, PairSplit
+from seqexp.data.pairs import LongExamples, PairSamplingConfig, PairSplit
 from seqexp.data.split import Split
 from seqexp.data.stages import Catalog, load_stages, load_vocabulary
 from seqexp.generators.base import Generator, GeneratorConfig
@@ -40,6 +40,8 @@ class TranslationConfig(TaskConfig):
     """Language to translate into; null: the target that the data was prepared with."""
     too_long: LongExamples = LongExamples.drop
     """What becomes of training pairs longer than the model's positions. In other splits all are kept, and cut."""
+    sampling: PairSamplingConfig = field(default_factory=PairSamplingConfig)
+    """Of the subwords of training pairs; all other text is encoded as it always is."""
     embedded_data: str = "data-bin/embedded"
     """Where the embedded corpus is put when there is no `data`."""
 
@@ -67,6 +69,7 @@ class TranslationTask(Task):
             UserError: there is no prepared data, or it does not hold the languages.
         """
         self.config = config
+        self._components, self._trust = components, trust
         if directory is None:
             directory = prepared(config.data) if config.data else embedded_data(Path(config.embedded_data), components)
         self.directory = directory
@@ -77,6 +80,7 @@ class TranslationTask(Task):
         self.target_vocabulary = load_vocabulary(directory, self.manifest, self.target)
         self._source_stages = load_stages(directory, self.manifest, self.source, components, trust)
         self._target_stages = load_stages(directory, self.manifest, self.target, components, trust)
+        self._loaded: dict[str, PairSplit] = {}
         self.text_identity = hash_of([[record.name, record.sha256] for record in self.manifest.text_files()])
 
     def files(self) -> dict[str, Path]:
@@ -92,11 +96,29 @@ class TranslationTask(Task):
     def load_split(
         self, name: str, model: Model, *, for_training: bool = False, padding: Padding = NO_PADDING
     ) -> Split:
-        pairs = PairSplit.load(self.directory, name, manifest=self.manifest, source=self.source, target=self.target)
         assert isinstance(model, Seq2SeqModel)
-        policy = self.config.too_long if for_training else LongExamples.truncate
-        limits = model.max_source_positions, model.max_target_positions
-        return TranslationSplit(pairs.limited(*limits, policy).padded(padding, *limits))
+        limits = (model.max_source_positions, model.max_target_positions)
+        if not for_training:
+            return TranslationSplit(self._pairs(name).limited(*limits, LongExamples.truncate).padded(padding, *limits))
+        pairs = self._pairs(name).limited(*limits, self.config.too_long).padded(padding, *limits)
+        if not self.config.sampling.is_on:
+            return TranslationSplit(pairs)
+        pairs.require_sampling(self.config.sampling)
+        return SampledSplit(pairs, self.config.sampling, limits, padding)
+
+    def _pairs(self, name: str) -> PairSplit:
+        """A split as the data has it; one that must be encoded for it is kept for the next time."""
+        if name not in self._loaded:
+            self._loaded[name] = PairSplit.load(
+                self.directory,
+                name,
+                manifest=self.manifest,
+                source=self.source,
+                target=self.target,
+                catalog=self._components,
+                trust=self._trust,
+            )
+        return self._loaded[name]
 
     def encode(self, lines: Sequence[str]) -> Split:
         encoded = self._source_stages.encode_lines(list(lines))
@@ -170,6 +192,9 @@ class TranslationSplit:
     def __len__(self) -> int:
         return len(self.pairs)
 
+    def epoch(self, seed: int, epoch: int, limits: BatchLimits, num_workers: int = 0) -> Split:
+        return self
+
     def plan(self, limits: BatchLimits, *, order: Order, seed: int = 0, epoch: int = 0) -> EpochPlan:
         return self.pairs.plan(limits, order=order, seed=seed, epoch=epoch)
 
@@ -188,6 +213,37 @@ class TranslationSplit:
         return self.pairs.target_lines()
 
 
+class SampledSplit(TranslationSplit):
+    """Sentence pairs whose subwords every epoch draws anew."""
+
+    def __init__(
+        self,
+        pairs: PairSplit,
+        sampling: PairSamplingConfig,
+        max_sizes: tuple[int | None, int | None],
+        padding: Padding = NO_PADDING,
+    ) -> None:
+        """`max_sizes`: most source and target tokens that the model takes; None for any number."""
+        super().__init__(pairs)
+        self.sampling, self.max_sizes, self.padding = sampling, max_sizes, padding
+
+    def epoch(self, seed: int, epoch: int, limits: BatchLimits, num_workers: int = 0) -> Split:
+        source, target = (_least(limits.max_tokens, size) for size in self.max_sizes)
+        pairs = self.pairs.drawn(
+            self.sampling,
+            seed=seed,
+            epoch=epoch,
+            max_source_size=source,
+            max_target_size=target,
+            num_workers=max(num_workers, 1),
+        )
+        return TranslationSplit(pairs.padded(self.padding, *self.max_sizes))
+
+
+def _least(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
 class SourceSplit:
     """Sentences that somebody wants translated."""
 
@@ -200,6 +256,9 @@ class SourceSplit:
 
     def __len__(self) -> int:
         return len(self.lines)
+
+    def epoch(self, seed: int, epoch: int, limits: BatchLimits, num_workers: int = 0) -> Split:
+        return self
 
     def plan(self, limits: BatchLimits, *, order: Order, seed: int = 0, epoch: int = 0) -> EpochPlan:
         return EpochPlan(self.sizes, None, limits, order=order, seed=seed, epoch=epoch)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqexp.config.base import ComponentConfig
+from seqexp.tokenizers.sampling import Sampler, SamplingConfig, Vocabulary
 
 
 @dataclass
@@ -53,6 +54,13 @@ class Tokenizer(ABC):
     def encode_lines(self, lines: list[str]) -> list[str]:
         """`encode` for many lines; overridden where a library is faster in bulk."""
         return [self.encode(line) for line in lines]
+
+    def sampler(self, sampling: SamplingConfig, vocabulary: Vocabulary | None = None) -> Sampler | None:
+        """What encodes a line with subwords drawn at random; None where the stage draws none by these options.
+
+        Only tokens of the `vocabulary` are drawn, unless a text needs others; None stands for one that has all.
+        """
+        return None
 
     @abstractmethod
     def decode(self, tokens: str) -> str:

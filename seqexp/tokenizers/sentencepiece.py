@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import re
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,8 +14,17 @@ from seqexp.config.base import require
 from seqexp.runtime.errors import UserError
 from seqexp.runtime.files import atomic_path
 from seqexp.tokenizers.base import Tokenizer, TokenizerConfig
+from seqexp.tokenizers.given import copy_given
+from seqexp.tokenizers.sampling import Sampler, SamplingConfig, Vocabulary
+from seqexp.tokenizers.sentencepiece_sampling import (
+    SPACE,
+    Pieces,
+    clean,
+    lattice_sampler,
+    merge_sampler,
+    nbest_sampler,
+)
 
-SPACE = "▁"
 NUM_THREADS = 4
 """Of training. Fixed, whatever the machine: the unigram model sums over threads, so their number is in its digits."""
 
@@ -71,8 +79,12 @@ class SentencePieceConfig(TokenizerConfig):
 class SentencePieceTokenizer(Tokenizer):
     """Splits text into pieces; "▁" begins a word. Any text can be encoded, and no piece holds white space."""
 
-    def __init__(self, config: SentencePieceConfig, *, directory: Path, language: str) -> None:
+    def __init__(
+        self, config: SentencePieceConfig, *, directory: Path, language: str, split_by_script: bool = True
+    ) -> None:
+        """`split_by_script`: learn no piece that joins letters of several scripts, or letters and other signs."""
         super().__init__(config, directory=directory, language=language)
+        self.split_by_script = split_by_script
         self.config = config
         self.directory = directory
         self.name = "sentencepiece.model" if config.joint else f"sentencepiece.{language}.model"
@@ -96,14 +108,14 @@ class SentencePieceTokenizer(Tokenizer):
             if self.config.model is None:
                 self._learn(lines, path)
             else:
-                _copy(self.config.model, path)
+                copy_given("model", self.config.model, path)
 
     def _learn(self, lines: Iterable[str], path: Path) -> None:
         sentencepiece.set_random_generator_seed(1)
         with path.open("wb") as model:
             try:
                 sentencepiece.SentencePieceTrainer.train(
-                    sentence_iterator=(_clean(line) for line in lines),
+                    sentence_iterator=(clean(line) for line in lines),
                     model_writer=model,
                     vocab_size=self.config.vocabulary_size,
                     model_type=str(self.config.model_type),
@@ -112,6 +124,7 @@ class SentencePieceTokenizer(Tokenizer):
                     normalization_rule_name=str(self.config.normalization),
                     input_sentence_size=self.config.max_training_lines or 0,
                     max_sentence_length=self.config.max_line_bytes,
+                    split_by_unicode_script=self.split_by_script,
                     num_threads=NUM_THREADS,
                     minloglevel=2,
                 )
@@ -122,26 +135,27 @@ class SentencePieceTokenizer(Tokenizer):
         return self.encode_lines([line])[0]
 
     def encode_lines(self, lines: list[str]) -> list[str]:
-        encoded = self.processor.encode([_clean(line) for line in lines], out_type=str, num_threads=1)
+        encoded = self.processor.encode([clean(line) for line in lines], out_type=str, num_threads=1)
         return [" ".join(pieces) for pieces in encoded]
 
+    def sampler(self, sampling: SamplingConfig, vocabulary: Vocabulary | None = None) -> Sampler | None:
+        pieces = Pieces(self.processor)
+        if pieces.model_type == "BPE" and sampling.dropout:
+            return merge_sampler(self.processor, pieces, sampling, vocabulary)
+        if pieces.model_type == "UNIGRAM" and sampling.alpha is not None:
+            make = lattice_sampler if sampling.nbest_size == -1 else nbest_sampler
+            return make(self.processor, pieces, sampling, vocabulary)
+        return None
+
     def decode(self, tokens: str) -> str:
-        if self.config.byte_fallback:
+        if self._has_bytes:
             text: str = self.processor.decode_pieces(tokens.split())
             return text
         return tokens.replace(" ", "").replace(SPACE, " ").strip()
 
-
-def _clean(line: str) -> str:
-    """Without white space other than single spaces, nor NUL, which ends a string in the library's C++."""
-    return " ".join(line.replace("\0", " ").split())
-
-
-def _copy(model: str, path: Path) -> None:
-    try:
-        shutil.copyfile(model, path)
-    except OSError as error:
-        raise UserError(f"subword.model={model} cannot be read: {error.strerror}") from error
+    @functools.cached_property
+    def _has_bytes(self) -> bool:
+        return any(map(self.processor.is_byte, range(len(self.processor))))
 
 
 def _explain(message: str, config: SentencePieceConfig) -> str:

@@ -5,6 +5,7 @@ import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,21 +67,43 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def data(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The prepared data directory of `text`, at a path that the test may only read."""
+def prepared(text: Path, destination: Path, **options: Any) -> Path:
     from seqexp.catalog import CATALOG
     from seqexp.corpora.parallel import ParallelCorpusConfig
     from seqexp.data.prepare import PrepareConfig, prepare
-    from seqexp.tokenizers.sentencepiece import SentencePieceConfig
     from seqexp.tokenizers.whitespace import WhitespaceConfig
 
     prefixes = {split: str(text / split) for split in ("train", "valid", "test")}
     config = PrepareConfig(
         corpus=ParallelCorpusConfig(source_lang="en", target_lang="de", **prefixes),
         tokenizer=WhitespaceConfig(),
-        subword=SentencePieceConfig(vocabulary_size=36),
-        destination=str(tmp_path_factory.mktemp("data") / "numbers"),
+        destination=str(destination),
         num_workers=1,
+        **options,
     )
     return prepare(config, CATALOG).directory
+
+
+@pytest.fixture(scope="session")
+def data(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The prepared data directory of `text`, at a path that the test may only read."""
+    from seqexp.tokenizers.sentencepiece import SentencePieceConfig
+
+    return prepared(text, tmp_path_factory.mktemp("data") / "numbers", subword=SentencePieceConfig(vocabulary_size=36))
+
+
+@pytest.fixture(scope="session")
+def bpe_data(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same in so few merges that single letters are tokens."""
+    from seqexp.tokenizers.subword_nmt import SubwordNMTConfig
+
+    return prepared(text, tmp_path_factory.mktemp("data") / "bpe", subword=SubwordNMTConfig(num_operations=20))
+
+
+@pytest.fixture(scope="session")
+def raw_data(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as `bpe_data` with raw text only."""
+    from seqexp.tokenizers.subword_nmt import SubwordNMTConfig
+
+    destination = tmp_path_factory.mktemp("data") / "raw"
+    return prepared(text, destination, subword=SubwordNMTConfig(num_operations=20), stores=False)

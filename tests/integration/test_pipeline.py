@@ -115,6 +115,29 @@ def test_a_config_that_does_not_work_leaves_nothing(in_folder: Path, data: Path,
     assert list(in_folder.iterdir()) == []
 
 
+def test_sampling_that_the_data_cannot_give_is_refused(
+    in_folder: Path, data: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        command("train", *TINY, f"task.data={data}", "task.sampling.dropout=0.1")
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: task.sampling.dropout=0.1: the stages of the")
+    assert list(in_folder.iterdir()) == []
+
+
+def test_raw_text_only_from_preprocess_to_scores(in_folder: Path, text: Path, command: Command) -> None:
+    prefixes = [f"corpus.{split}={text / split}" for split in ("train", "valid", "test")]
+    languages = ["corpus.source_lang=en", "corpus.target_lang=de"]
+    options = ["subword=subword_nmt", "subword.num_operations=20", "stores=false", "destination=lean", "num_workers=1"]
+    command("preprocess", "corpus=parallel", *languages, *prefixes, *options)
+    assert not list(Path("lean").glob("*.bin"))
+    train = [*TINY, "task.data=lean", "stop.max_updates=4", "task.sampling.dropout=0.2", "validation.scores=false"]
+    result = read_result(command("train", *train)[0])
+    assert result["epochs"] >= 0
+    run = Path(result["checkpoint"]).parents[1]
+    assert read_result(command("generate", f"run={run}", "split=test")[0])["sentences"] == 15
+
+
 def test_the_data_serves_both_directions(in_folder: Path, data: Path, command: Command) -> None:
     arguments = [*TINY, f"task.data={data}", "stop.max_updates=2", "validation.scores=false"]
     result = read_result(command("train", *arguments, "task.source_lang=de", "task.target_lang=en")[0])

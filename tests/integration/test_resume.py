@@ -60,13 +60,25 @@ def die_at(update: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "extra",
-    [[], ["batch.num_workers=2"], ["lr_scheduler=inverse_sqrt", "optimizer=adamw", "model.encoder.layerdrop=0.3"]],
-    ids=["default", "workers", "layerdrop"],
+    ("of", "extra"),
+    [
+        ("data", []),
+        ("data", ["batch.num_workers=2"]),
+        ("data", ["lr_scheduler=inverse_sqrt", "optimizer=adamw", "model.encoder.layerdrop=0.3"]),
+        ("bpe_data", ["task.sampling.dropout=0.3"]),
+        ("raw_data", ["task.sampling.dropout=0.3", "batch.num_workers=2"]),
+    ],
+    ids=["default", "workers", "layerdrop", "sampling", "raw-sampling-workers"],
 )
 def test_crashes_change_nothing(
-    tmp_path: Path, data: Path, command: Command, monkeypatch: pytest.MonkeyPatch, extra: list[str]
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    of: str,
+    extra: list[str],
 ) -> None:
+    data: Path = request.getfixturevalue(of)
     command("train", *OPTIONS, *extra, f"task.data={data}", f"run.dir={tmp_path / 'whole'}")
     arguments = [*OPTIONS, *extra, f"task.data={data}", f"run.dir={tmp_path / 'broken'}"]
     for update in (2, 17, 18, 33):
@@ -78,6 +90,21 @@ def test_crashes_change_nothing(
     command("train", *arguments)
     assert weights_of(tmp_path / "broken") == weights_of(tmp_path / "whole")
     assert metrics_of(tmp_path / "broken") == metrics_of(tmp_path / "whole")
+
+
+def test_raw_text_and_workers_change_nothing(
+    tmp_path: Path, bpe_data: Path, raw_data: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training on drawn subwords is the same, whoever encodes the text and however it is cut up."""
+    options = [*OPTIONS, "stop.max_updates=20", "task.sampling.dropout=0.3"]
+    command("train", *options, f"task.data={bpe_data}", f"run.dir={tmp_path / 'stores'}")
+    monkeypatch.setattr("seqexp.data.text.MIN_CHUNK_BYTES", 1000)
+    raw = [f"task.data={raw_data}", f"run.dir={tmp_path / 'raw'}", "batch.num_workers=2"]
+    command("train", *options, *raw)
+    assert weights_of(tmp_path / "raw") == weights_of(tmp_path / "stores")
+    assert metrics_of(tmp_path / "raw") == metrics_of(tmp_path / "stores")
+    command("train", *options, "task.sampling.dropout=0", f"task.data={bpe_data}", f"run.dir={tmp_path / 'plain'}")
+    assert weights_of(tmp_path / "plain") != weights_of(tmp_path / "stores")
 
 
 def test_the_number_of_micro_batches_per_update_does_not_change_the_loss_scale(
