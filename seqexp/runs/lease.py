@@ -20,8 +20,10 @@ STALE_SECONDS = 120.0
 class Lease:
     """Context in which this process owns the run directory. No file locks: shared file systems do not keep them."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, advice: str = "give this run a directory of its own with run.dir=") -> None:
+        """`advice`: what somebody can do who must not wait for the present owner."""
         self.path = directory / "lease.json"
+        self._advice = advice
         self._owner = {"host": socket.gethostname(), "pid": os.getpid(), "started": _start_time(os.getpid())}
         self._stop = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="lease heartbeat", daemon=True)
@@ -36,7 +38,7 @@ class Lease:
         if holder is not None and _alive(holder):
             raise UserError(
                 f"{self.path.parent} is in use by process {holder['pid']} on {holder['host']}: wait for it, end it, "
-                "or give this run a directory of its own with run.dir="
+                f"or {self._advice}"
             )
         self._write()
         held = _read(self.path)
