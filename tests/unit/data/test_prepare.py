@@ -547,14 +547,120 @@ def test_no_paths_are_kept(make_config: MakeConfig, catalog: Catalog, tmp_path: 
     assert str(tmp_path) not in json.dumps((prepared.directory / "manifest.json").read_text())
 
 
-@pytest.mark.parametrize(
-    "options", [{"max_size": 4}, {"multiple_of": 0}, {"joint": True, "target": "x"}], ids=["size", "multiple", "target"]
-)
-def test_vocabulary_options_that_are_refused(options: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=list(options)[-1]):
-        VocabularyConfig(**options)  # type: ignore[arg-type]
-
-
 def test_the_number_of_workers_is_positive() -> None:
     with pytest.raises(ValueError, match="num_workers=0"):
         PrepareConfig(num_workers=0)
+
+
+def test_shards_and_named_sets(
+    make_config: MakeConfig, write_corpus: WriteCorpus, catalog: Catalog, tmp_path: Path
+) -> None:
+    """Shards are one split, in order; every set has its own name; lines are named in their own file."""
+    write_corpus(part1=[("a", "b"), ("", "c")], part2=[("d e", "f"), ("g", "")], news=[("a", "x")], ted=[("d", "y")])
+    corpus = ParallelCorpusConfig(
+        source_lang="en",
+        target_lang="de",
+        train=[str(tmp_path / "part1"), str(tmp_path / "part2")],
+        valid=[str(tmp_path / "news"), str(tmp_path / "ted")],
+        test={"ted-2016": str(tmp_path / "ted")},
+    )
+    prepared = prepare(make_config(corpus=corpus), catalog)
+    assert {name: split.num_examples for name, split in prepared.manifest.splits.items()} == {
+        "train": 2,
+        "valid": 1,
+        "valid1": 1,
+        "ted-2016": 1,
+    }
+    assert sentences(prepared, "train", "en") == ["a", "d e"]
+    assert (prepared.directory / "raw" / "train.en").read_text() == "a\nd e\n"
+    assert sentences(prepared, "valid1", "en") == sentences(prepared, "ted-2016", "en") == ["d"]
+    assert prepared.manifest.splits["train"].dropped == {"empty": DroppedRecord(2, [2, 4])}
+    assert f"train: 2 dropped, empty: {tmp_path}/part1.en:2, {tmp_path}/part2.de:2" in prepared.summary()
+    files = prepared.figures["splits"]["train"]["fields"]["en"]["files"]
+    assert files == {f"{tmp_path}/part1.en": 2, f"{tmp_path}/part2.en": 2}
+    (tmp_path / "part2.de").write_text("f\n")
+    with pytest.raises(UserError, match=r"part2.en has 2 lines, .*part2.de has 1"):
+        prepare(make_config(corpus=corpus), catalog)
+
+
+def test_one_file_or_its_shards(
+    make_config: MakeConfig, write_corpus: WriteCorpus, catalog: Catalog, tmp_path: Path
+) -> None:
+    config = make_config(tokenizer=MosesConfig(), subword=SubwordNMTConfig(num_operations=10))
+    whole = prepare(config, catalog)
+    lines = {side: (tmp_path / f"train.{side}").read_text().splitlines(keepends=True) for side in ("en", "de")}
+    for side, text_of_side in lines.items():
+        (tmp_path / f"part1.{side}").write_text("".join(text_of_side[:5]).removesuffix("\n"))
+        (tmp_path / f"part2.{side}").write_text("".join(text_of_side[5:]))
+    config.corpus.train = [str(tmp_path / "part1"), str(tmp_path / "part2")]  # type: ignore[attr-defined]
+    config.destination = str(tmp_path / "sharded")
+    sharded = prepare(config, catalog)
+    assert sharded.manifest.identity() == whole.manifest.identity()
+    names = ("summary.json", "manifest.json")
+    first, second = ({n: c for n, c in content(made.directory).items() if n not in names} for made in (whole, sharded))
+    assert first == second
+
+
+def test_only_vocabularies_and_what_is_made_with_them(
+    make_config: MakeConfig, catalog: Catalog, tmp_path: Path
+) -> None:
+    options = {"tokenizer": MosesConfig(), "subword": SubwordNMTConfig(num_operations=10, joint=False)}
+    separate = VocabularyConfig(joint=False, threshold={"source": 5, "target": 0})
+    whole = prepare(make_config(**options, vocabulary=separate, destination=str(tmp_path / "whole")), catalog)
+    separate.only = True
+    only = prepare(make_config(**options, vocabulary=separate), catalog)
+    assert only.manifest.splits == {}
+    assert set(content(only.directory)) == {
+        *("manifest.json", "summary.json", "codes.en.bpe", "codes.de.bpe", "vocabulary.en.txt", "vocabulary.de.txt")
+    }
+    assert only.summary().splitlines() == [
+        "vocabulary vocabulary.en.txt: 8 tokens",
+        "vocabulary vocabulary.de.txt: 16 tokens",
+    ]
+    config = make_config(**options, vocabulary=VocabularyConfig(joint=False), destination=str(tmp_path / "next"))
+    config.reuse = str(only.directory)
+    made = prepare(config, catalog)
+    names = ("summary.json", "manifest.json")
+    first, second = ({n: c for n, c in content(made.directory).items() if n not in names} for made in (whole, made))
+    assert first == second
+    config.corpus.train = None  # type: ignore[attr-defined]
+    config.destination = str(tmp_path / "held_out")
+    held_out = prepare(config, catalog)
+    assert list(held_out.manifest.splits) == ["valid", "test"]
+    assert held_out.manifest.splits["test"] == whole.manifest.splits["test"]
+    config.reuse = None
+    with pytest.raises(UserError, match=r"corpus.train=null: .* give it, or reuse="):
+        prepare(config, catalog)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"subword": SubwordNMTConfig(num_operations=11)}, r"made with subword.num_operations=10, not 11"),
+        ({"subword": CharactersConfig()}, "made with subword=subword/subword_nmt, not subword/characters"),
+        ({"vocabulary": VocabularyConfig(joint=False)}, "made with vocabulary.joint=True, not False"),
+        ({"vocabulary": VocabularyConfig(source="x")}, "leave vocabulary.source and .target out"),
+        ({"reuse": "missing"}, "missing: not a prepared data directory"),
+    ],
+)
+def test_what_cannot_be_reused(
+    make_config: MakeConfig, catalog: Catalog, tmp_path: Path, options: dict[str, object], message: str
+) -> None:
+    prepare(make_config(subword=SubwordNMTConfig(num_operations=10), destination=str(tmp_path / "first")), catalog)
+    defaults = {"subword": SubwordNMTConfig(num_operations=10), "reuse": str(tmp_path / "first")}
+    with pytest.raises(UserError, match=message):
+        prepare(make_config(**{**defaults, **options}), catalog)
+    assert names_beside(tmp_path / "data") == {"first"}
+
+
+def test_other_languages_are_not_reused(
+    make_config: MakeConfig, write_corpus: WriteCorpus, catalog: Catalog, tmp_path: Path
+) -> None:
+    first = prepare(make_config(destination=str(tmp_path / "first")), catalog)
+    corpus = write_corpus()
+    corpus.source_lang, corpus.target_lang = "de", "en"
+    with pytest.raises(UserError, match="made with languages=en, de, not de, en"):
+        prepare(make_config(corpus=corpus, reuse=str(first.directory)), catalog)
+    (first.directory / "vocabulary.txt").write_text("a 1\n")
+    with pytest.raises(UserError, match=r"vocabulary.txt: it has 4 bytes"):
+        prepare(make_config(reuse=str(first.directory)), catalog)
