@@ -154,7 +154,7 @@ class Assembly:
         survey = Survey(texts, policy, is_train=split == TRAIN)
         listing = self.directory / f"dropped.{split}.tsv"
         with progress(f"joining {split}", None):
-            selection = survey.run(sizes_of([*parts.fields.values()]), listing, self.scratch / f"kept.{split}.npy")
+            selection = survey.run(sizes_of([*parts.fields.values()]), listing, self.scratch / f"kept.{split}")
             joined = self._join(
                 split, parts, vocabularies, policy if selection.dropped else None, selection, alignments
             )

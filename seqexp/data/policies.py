@@ -74,7 +74,7 @@ class Selection:
     places: dict[str, list[str]]
     """By reason, where the first of them stand: `file:line`."""
     kept: Path | None
-    """File of an array, bool [number of lines], of what stays; None for all."""
+    """File with a byte for each line, 1 for what stays; None for all. In memory it would grow with the corpus."""
 
 
 class Survey:
@@ -90,7 +90,6 @@ class Survey:
         self._counts: dict[str, int] = {}
         self._first: dict[str, list[int]] = {}
         self._places: dict[str, list[str]] = {}
-        self._kept: list[NDArray[np.bool_]] = []
 
     def run(self, blocks: Iterable[Sizes], listing: Path, kept: Path) -> Selection:
         """
@@ -102,14 +101,19 @@ class Survey:
         Raises:
             UserError: lines are empty or too long and the policy is `error`.
         """
-        with listing.open("w", encoding="utf-8", newline="\n") as file:
+        is_all = True
+        with listing.open("w", encoding="utf-8", newline="\n") as file, kept.open("wb") as mask:
             file.write("reason\tline\ttokens\n")
             for sizes in blocks:
                 file.writelines(self._rows(sizes))
+                stays = self.config.apply(sizes)[0] > 0 if self.is_train else np.ones(sizes.shape[1], np.bool_)
+                mask.write(stays.tobytes())
+                is_all = is_all and bool(stays.all())
         if self._refused or not self._counts:
             listing.unlink()
         self._refuse()
-        return self._selection(kept)
+        dropped = {reason: DroppedRecord(count, self._first[reason]) for reason, count in self._counts.items()}
+        return Selection(dropped, self._places, None if is_all else kept)
 
     def _rows(self, sizes: Sizes) -> Iterable[str]:
         rows: list[str] = []
@@ -118,8 +122,6 @@ class Survey:
                 self._count_refused(fault, mask)
             elif self.is_train:
                 rows += self._name(self._reason(fault), sizes, mask)
-        if self.is_train:
-            self._kept.append(self.config.apply(sizes)[0] > 0)
         self.num_lines += sizes.shape[1]
         return rows
 
@@ -157,15 +159,6 @@ class Survey:
             text = self.texts[field]
             quoted = f" in {text.line(first)[:NUM_QUOTED_CHARACTERS]!r}" if fault == "long" else ""
             raise UserError(f"{text.place(first)}: {what}{quoted}, as in {count} lines; mend it or set {advice}")
-
-    def _selection(self, path: Path) -> Selection:
-        dropped = {reason: DroppedRecord(count, self._first[reason]) for reason, count in self._counts.items()}
-        kept = np.concatenate(self._kept) if self._kept else np.ones(0, np.bool_)
-        if kept.all():
-            return Selection(dropped, self._places, None)
-        with path.open("wb") as file:
-            np.save(file, kept)
-        return Selection(dropped, self._places, path)
 
 
 def quoted_places(places: Sequence[str], count: int) -> str:

@@ -253,8 +253,8 @@ def _end_with_the_main_process() -> None:
 
 
 def copy_lines(text: Text, destination: Path, kept: Path | None) -> None:
-    """Copy a text into one file, or those of its lines that the array in the file `kept`, [number of lines], says."""
-    mask = None if kept is None else np.load(kept, mmap_mode="r")
+    """Copy a text into one file, or those of its lines for which the file `kept` has a byte 1, not 0."""
+    mask = None if kept is None else np.memmap(kept, np.bool_, mode="r")
     number, chunks = 0, text.chunks
     with destination.open("wb") as output:
         for remaining, chunk in zip(range(len(chunks) - 1, -1, -1), chunks, strict=True):

@@ -77,16 +77,17 @@ class Workspace:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        is_interrupted = isinstance(error, INTERRUPTIONS) and self._definition is not None
-        if is_interrupted:
+        done_with = [self.generated]
+        if isinstance(error, INTERRUPTIONS) and self._definition is not None:
             logger.warning("%s: interrupted; the same command goes on from here", self._given)
         elif self._definition is not None:
-            shutil.rmtree(self._definition, ignore_errors=True)
-        shutil.rmtree(self.generated, ignore_errors=True)
+            done_with.append(self._definition)
+            if error is None:
+                done_with += [path for path in self.root.iterdir() if path.is_dir()]
+        for path in done_with:
+            shutil.rmtree(path, ignore_errors=True)
         self._lease.__exit__(kind, error, trace)
-        if kind is None and self._definition is not None:
-            shutil.rmtree(self.root, ignore_errors=True)
-        self._remove_if_empty()
+        self._remove_if_empty()  # nothing else: from now on another process may work here
         if isinstance(error, OSError):
             raise self._unwritable(error) from error
 

@@ -17,6 +17,10 @@ STALE_SECONDS = 120.0
 """A lease without a heartbeat for this long belongs to nobody."""
 
 
+class LeaseHeldError(UserError):
+    """Another living process owns the directory."""
+
+
 class Lease:
     """Context in which this process owns the run directory. No file locks: shared file systems do not keep them."""
 
@@ -32,18 +36,18 @@ class Lease:
         """Take the lease.
 
         Raises:
-            UserError: another living process holds it.
+            LeaseHeldError: another living process holds it.
         """
         holder = _read(self.path)
         if holder is not None and _alive(holder):
-            raise UserError(
+            raise LeaseHeldError(
                 f"{self.path.parent} is in use by process {holder['pid']} on {holder['host']}: wait for it, end it, "
                 f"or {self._advice}"
             )
         self._write()
         held = _read(self.path)
         if held is None or any(held[key] != self._owner[key] for key in self._owner):
-            raise UserError(f"{self.path.parent} was taken by another process at the same moment")
+            raise LeaseHeldError(f"{self.path.parent} was taken by another process at the same moment")
         self._heart.start()
         return self
 

@@ -32,11 +32,11 @@ def decide(
     config: LinePolicyConfig, is_train: bool = True, blocks: list[np.ndarray] | None = None, num_fields: int = 2
 ) -> Selection:
     texts = {language: text(language) for language in ("en", "de")[:num_fields]}
-    return Survey(texts, config, is_train=is_train).run(blocks or [SIZES], Path("dropped.tsv"), Path("kept.npy"))
+    return Survey(texts, config, is_train=is_train).run(blocks or [SIZES], Path("dropped.tsv"), Path("kept"))
 
 
 def kept(selection: Selection) -> list[bool] | None:
-    found: list[bool] | None = None if selection.kept is None else np.load(selection.kept).tolist()
+    found: list[bool] | None = None if selection.kept is None else np.fromfile(selection.kept, np.bool_).tolist()
     return found
 
 
