@@ -6,6 +6,7 @@ finished of it. An interruption leaves it; success and mistakes remove it.
 
 import contextlib
 import logging
+import os
 import shutil
 import time
 from pathlib import Path
@@ -97,8 +98,9 @@ class Workspace:
         self._remove_stale()
         for directory in (self.data, self.scratch):
             directory.mkdir(parents=True, exist_ok=True)
-        for path in self.data.rglob(".*.tmp"):  # of files that a kill left half written
-            path.unlink()
+        for path in [*self.data.rglob(".*.tmp"), *self.root.glob(".lease.json.*.tmp")]:  # half written before a kill
+            if f".{os.getpid()}." not in path.name:
+                path.unlink()
         ledger = Ledger(self._definition, workers)
         if ledger.num_found:
             logger.info("%s: going on with what was interrupted, %d parts are there", self._given, ledger.num_found)
