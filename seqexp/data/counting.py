@@ -18,11 +18,19 @@ MAX_TOKENS_IN_MEMORY = 1 << 21
 """Different ones. With more, counts go to disk in sorted runs, so no token is forgotten; 2^21 take about 350 MB."""
 
 
+MIN_PART_BYTES = 1 << 22
+"""Counted at once: the counts of small pieces would take longer to add up than to make."""
+
+
 @dataclass(frozen=True)
 class _CountPart:
     name: str
-    chunk: Chunk
+    chunks: tuple[Chunk, ...]
     output: Path
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(chunk.num_bytes for chunk in self.chunks)
 
     def outputs(self) -> list[Path]:
         return [self.output]
@@ -30,26 +38,35 @@ class _CountPart:
 
 def count_tokens(chunks: Sequence[Chunk], name: str, scratch: Path, ledger: Ledger) -> "TokenCounts":
     """Count the tokens of text; `name` tells this count from others that use the same scratch directory."""
-    parts = [
-        _CountPart(
-            f"count.{name}.{number}.{chunk.path.name}.{chunk.start}-{chunk.end}",
-            chunk,
-            scratch / f"{name}.{number}.json",
-        )
-        for number, chunk in enumerate(chunks)
-    ]
+    parts = []
+    for number, group in enumerate(_grouped(chunks)):
+        first, last = group[0], group[-1]
+        part_name = f"count.{name}.{number}.{first.path.name}.{first.start}-{last.path.name}.{last.end}"
+        parts.append(_CountPart(part_name, group, scratch / f"{name}.{number}.json"))
     counts = TokenCounts(scratch, name)
-    with progress(f"counting tokens of {name}", sum(chunk.num_bytes for chunk in chunks)) as advance:
-        for part, _ in zip(parts, ledger.map(_count_chunk, parts), strict=True):
+    with progress(f"counting tokens of {name}", sum(part.num_bytes for part in parts)) as advance:
+        for part, _ in zip(parts, ledger.map(_count_part, parts), strict=True):
             counts.add(json.loads(part.output.read_text(encoding="utf-8")))
-            advance(part.chunk.num_bytes)
+            advance(part.num_bytes)
     return counts
 
 
-def _count_chunk(part: _CountPart) -> None:
+def _grouped(chunks: Sequence[Chunk]) -> Iterator[tuple[Chunk, ...]]:
+    group: list[Chunk] = []
+    for chunk in chunks:
+        group.append(chunk)
+        if sum(each.num_bytes for each in group) >= MIN_PART_BYTES:
+            yield tuple(group)
+            group = []
+    if group:
+        yield tuple(group)
+
+
+def _count_part(part: _CountPart) -> None:
     counts: Counter[str] = Counter()
-    for block in read_blocks(part.chunk):
-        counts.update(block.decode("utf-8").split())
+    for chunk in part.chunks:
+        for block in read_blocks(chunk):
+            counts.update(block.decode("utf-8").split())
     part.output.write_text(json.dumps(counts, ensure_ascii=False), encoding="utf-8")
 
 

@@ -20,6 +20,7 @@ def test_every_token_of_every_chunk_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_workers: int, max_tokens: int
 ) -> None:
     monkeypatch.setattr(text, "MIN_CHUNK_BYTES", 60)
+    monkeypatch.setattr(counting, "MIN_PART_BYTES", 100)
     monkeypatch.setattr(counting, "MAX_TOKENS_IN_MEMORY", max_tokens)
     words = [WORDS[i * i % len(WORDS)] + "x" * (i % 3) for i in range(500)]
     path = tmp_path / "text"

@@ -314,7 +314,7 @@ def test_what_is_finished_is_not_done_again(
             prepare(config, catalog)
     with monkeypatch.context() as patch:
         fail_at(patch, binarize, "_encode_chunk", AssertionError("text is encoded again"))
-        fail_at(patch, counting, "_count_chunk", AssertionError("tokens are counted again"))
+        fail_at(patch, counting, "_count_part", AssertionError("tokens are counted again"))
         assert prepare(config, catalog).is_new
 
 
