@@ -1,7 +1,5 @@
 """`python -m seqexp.preprocess`: make a data directory from raw text."""
 
-import dataclasses
-
 from seqexp.catalog import CATALOG
 from seqexp.data.prepare import PrepareConfig, prepare
 from seqexp.plugins import run
@@ -16,8 +14,8 @@ def main(config: PrepareConfig) -> None:
     if not prepared.is_new:
         print(f"{prepared.directory} was prepared before, from the same text and options")
     result = prepared.directory / "result.json"
-    splits = dataclasses.asdict(prepared.manifest)["splits"]
-    write_json(result, {"status": "finished", "identity": prepared.manifest.identity(), "splits": splits})
+    identity = prepared.manifest.identity()
+    write_json(result, {"status": "finished", "identity": identity, **prepared.figures})
     print(f"result: {result}")
 
 

@@ -152,5 +152,9 @@ def _unknown_key(key: str, known_keys: KnownKeys, arguments: list[str]) -> str:
     else:
         # The right name in the wrong place comes before one that merely looks alike.
         moved = [k for k in known if k.rpartition(".")[2] == last]
-        hint = f"; did you mean {moved[0]}?" if moved else nearest(key, known)
+        hint = f"; did you mean {min(moved, key=_depth)}?" if moved else nearest(key, known)
     return f"unknown key {key}{hint}"
+
+
+def _depth(key: str) -> int:
+    return key.count(".")

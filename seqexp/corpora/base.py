@@ -6,6 +6,9 @@ from pathlib import Path
 
 from seqexp.config.base import ComponentConfig
 
+TRAIN = "train"
+"""The split that vocabularies and text stages are learnt from."""
+
 
 @dataclass
 class CorpusConfig(ComponentConfig):
@@ -23,6 +26,10 @@ class Corpus(ABC):
         """Names of the fields, the source first."""
 
     @abstractmethod
-    def splits(self, directory: Path) -> dict[str, dict[str, Path]]:
-        """For each split (`train`, `valid`, `test`), the file of each field. A corpus that generates its text writes it
-        below `directory`."""
+    def splits(self, directory: Path) -> dict[str, dict[str, list[Path]]]:
+        """For each split (`train` and others by their names), the files of each field, to be read one after the other.
+        A corpus that generates its text writes it below `directory`."""
+
+    def alignments(self) -> dict[str, list[Path]]:
+        """For each split that has them, the files of word alignments; as many as each field has."""
+        return {}

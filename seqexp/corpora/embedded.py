@@ -42,18 +42,18 @@ class EmbeddedCorpus(Corpus):
     def fields(self) -> list[str]:
         return [SOURCE, TARGET]
 
-    def splits(self, directory: Path) -> dict[str, dict[str, Path]]:
+    def splits(self, directory: Path) -> dict[str, dict[str, list[Path]]]:
         counts = {"train": self.config.num_train, "valid": self.config.num_valid, "test": self.config.num_test}
-        return {split: self._write(directory / "raw", split, count) for split, count in counts.items()}
+        return {split: self._write(directory, split, count) for split, count in counts.items()}
 
-    def _write(self, directory: Path, split: str, count: int) -> dict[str, Path]:
+    def _write(self, directory: Path, split: str, count: int) -> dict[str, list[Path]]:
         directory.mkdir(parents=True, exist_ok=True)
         paths = {field: directory / f"{split}.{field}" for field in self.fields()}
         with _text(paths[SOURCE]) as sources, _text(paths[TARGET]) as targets:
             for source, target in sentence_pairs(split, count, self.config.seed):
                 sources.write(source + "\n")
                 targets.write(target + "\n")
-        return paths
+        return {field: [path] for field, path in paths.items()}
 
 
 def _text(path: Path) -> TextIO:

@@ -1,225 +1,266 @@
 """The steps from raw text to the files of a data directory."""
 
+import dataclasses
 import functools
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from seqexp.config.base import require
-from seqexp.data.binarize import BinarizedField, StageSpec, binarize_split, count_tokens, encode_text
-from seqexp.data.manifest import FieldRecord, SplitRecord, StageRecord, VocabularyRecord, file_record
-from seqexp.data.policies import LinePolicyConfig, Selection
+from seqexp.corpora.base import TRAIN
+from seqexp.data.alignments import NAME as ALIGNMENTS
+from seqexp.data.binarize import FINAL, StageSpec, Texts, encode_texts
+from seqexp.data.indexed import index_path, token_path
+from seqexp.data.ledger import Ledger
+from seqexp.data.manifest import AlignmentRecord, FieldRecord, SplitRecord, StageRecord, file_record, parse_record
+from seqexp.data.merge import MergedField, merge_alignments, merge_field, sizes_of
+from seqexp.data.policies import LinePolicyConfig, Selection, Survey
 from seqexp.data.progress import progress
+from seqexp.data.reuse import Reused
 from seqexp.data.stages import Catalog, stage_record
-from seqexp.data.text import Chunk, Workers, copy_lines, read_lines
+from seqexp.data.summary import dropped_summary, field_summary
+from seqexp.data.text import Chunk, Text, copy_lines, read_lines
 from seqexp.data.vocabulary import Vocabulary
 from seqexp.runtime.errors import UserError
 from seqexp.tokenizers.base import Tokenizer, TokenizerConfig
 
-TRAIN = "train"
-
-logger = logging.getLogger(__name__)
-
-Texts = Mapping[str, Mapping[str, Path]]
-"""By split and field."""
 Waiting = dict[str, list[tuple[StageSpec, Tokenizer]]]
 """By field, the stages that are yet to be applied."""
 
 
-@dataclass
-class VocabularyConfig:
-    """Which tokens have an index. The training text is counted, unless a vocabulary is given."""
+@dataclass(frozen=True)
+class SplitParts:
+    """Stores of chunks that a split is made of."""
 
-    joint: bool = True
-    """One vocabulary for all fields."""
-    threshold: int = 0
-    """Tokens that occur less often are unknown."""
-    max_size: int | None = None
-    """At most so many tokens, special ones included, the most frequent; null for all."""
-    multiple_of: int = 8
-    """The size is filled up to a multiple of this with tokens that never occur; 1 for no filling."""
-    source: str | None = None
-    """An existing dictionary file for the source, and with `joint` for all fields."""
-    target: str | None = None
-    """An existing dictionary file for the target. Not together with `joint`, which needs one file."""
-
-    def __post_init__(self) -> None:
-        size = self.max_size
-        require(size is None or size > 4, "max_size", size, "more than 4, or null")
-        require(self.multiple_of > 0, "multiple_of", self.multiple_of, "a positive number")
-        both = self.joint and self.target is not None
-        require(not both, "target", self.target, "a joint vocabulary is given by vocabulary.source")
-
-    def given(self, fields: Sequence[str]) -> dict[str, Path]:
-        """The existing file of each field that has one."""
-        files = [self.source] * len(fields) if self.joint else [self.source, self.target]
-        return {field: Path(file) for field, file in zip(fields, files, strict=False) if file is not None}
+    fields: dict[str, list[Path]]
+    alignments: list[Path] | None
 
 
 class Assembly:
     """Makes the files of one data directory, step by step."""
 
-    def __init__(self, fields: list[str], inputs: Texts, directory: Path, scratch: Path, workers: Workers) -> None:
+    def __init__(
+        self,
+        inputs: Mapping[str, Mapping[str, Text]],
+        directory: Path,
+        scratch: Path,
+        ledger: Ledger,
+    ) -> None:
         """
         Args:
-            inputs: raw text; the fields of a split have equally many lines.
+            inputs: raw text by split and field; the fields of a split have equally many lines.
             directory: where the data directory's files are written.
-            scratch: directory for temporary files, its path never used before in this process.
+            scratch: directory for temporary files.
+            ledger: of what is done already.
         """
-        self.fields = fields
         self.inputs = inputs
         self.directory = directory
         self.scratch = scratch
-        self.workers = workers
+        self.ledger = ledger
 
     # Text stages
 
     def run_stages(
-        self, configs: Mapping[str, TokenizerConfig], catalog: Catalog
+        self, fields: Sequence[str], configs: Mapping[str, TokenizerConfig], catalog: Catalog, reused: Reused | None
     ) -> tuple[dict[str, list[StageRecord]], Texts]:
         """Train the stages, in order, and apply them to all text.
 
         Args:
             configs: the config of each stage by its catalog group.
+            reused: where their files come from; None to train them.
 
         Returns:
             Each field's stages for the manifest, and the tokenised text. Stages that need not be trained wait for one
             that must, or for the end, so that text is written seldom.
         """
-        texts = self.inputs
-        waiting: Waiting = {field: [] for field in self.fields}
-        records: dict[str, list[StageRecord]] = {field: [] for field in self.fields}
+        texts: Texts = {
+            split: {name: text.chunks for name, text in sides.items()} for split, sides in self.inputs.items()
+        }
+        waiting: Waiting = {field: [] for field in fields}
+        records: dict[str, list[StageRecord]] = {field: [] for field in fields}
         for group, config in configs.items():
-            specs = {field: StageSpec(config, self.directory, field) for field in self.fields}
+            specs = {field: StageSpec(config, self.directory, field) for field in fields}
             stages = {field: spec.build() for field, spec in specs.items()}
             if any(stage.files() for stage in stages.values()):
-                texts = self._apply(waiting, texts, group)
-                self._train(stages, texts[TRAIN], group)
+                texts = texts if reused else self._apply(waiting, texts, group)
+                self._obtain(stages, texts.get(TRAIN, {}), group, reused)
             for field, stage in stages.items():
                 waiting[field].append((specs[field], stage))
                 records[field].append(stage_record(config, stage, group, catalog, self.directory))
-        return records, self._apply(waiting, texts, "final")
+        return records, self._apply(waiting, texts, FINAL)
 
-    def _train(self, stages: Mapping[str, Tokenizer], texts: Mapping[str, Path], group: str) -> None:
+    def _obtain(
+        self, stages: Mapping[str, Tokenizer], texts: Mapping[str, Sequence[Chunk]], group: str, reused: Reused | None
+    ) -> None:
         """Train each stage once: fields whose stages have the same files share it."""
         sharing: dict[tuple[str, ...], list[str]] = {}
         for field, stage in stages.items():
             sharing.setdefault(tuple(stage.files()), []).append(field)
         for files, fields in sharing.items():
-            if files:
-                with progress(f"training {group} on {' and '.join(fields)}", None):
-                    stages[fields[0]].train(_lines([texts[field] for field in fields]))
+            if not files:
+                continue
+            if reused is not None:
+                obtain = functools.partial(reused.copy_stage, files, self.directory)
+            else:
+                obtain = functools.partial(self._train, stages[fields[0]], texts, group, fields)
+            self.ledger.once(f"stage.{group}.{'.'.join(files)}", obtain)
 
-    def _apply(self, waiting: Waiting, texts: Texts, name: str) -> Texts:
+    def _train(
+        self, stage: Tokenizer, texts: Mapping[str, Sequence[Chunk]], group: str, fields: Sequence[str]
+    ) -> tuple[None, list[Path]]:
+        chunks = [chunk for field in fields for chunk in texts.get(field, [])]
+        with progress(f"training {group} on {' and '.join(fields)}", None):
+            stage.train(_lines(chunks))
+        return None, [self.directory / name for name in stage.files()]
+
+    def _apply(self, waiting: Waiting, texts: Texts, step: str) -> Texts:
         """Apply the stages that wait, unless that changes nothing, and empty the lists."""
         if all(stage.is_identity for stages in waiting.values() for _, stage in stages):
             return texts
-        results: dict[str, dict[str, Path]] = {split: {} for split in texts}
-        for split, paths in texts.items():
-            for field, path in paths.items():
-                results[split][field] = self.scratch / f"{name}.{split}.{field}"
-                specs = [spec for spec, _ in waiting[field]]
-                encode_text(path, specs, results[split][field], self.workers, f"encoding {split}.{field}")
+        specs = {field: [spec for spec, _ in stages] for field, stages in waiting.items()}
         for stages in waiting.values():
             stages.clear()
-        return results
-
-    # Vocabularies
-
-    def make_vocabularies(self, config: VocabularyConfig, texts: Mapping[str, Path]) -> dict[str, Vocabulary]:
-        """Count or load the vocabulary of each field, and save it."""
-        given = {field: Vocabulary.load(path) for field, path in config.given(self.fields).items()}
-        groups = [self.fields] if config.joint else [[field] for field in self.fields]
-        vocabularies: dict[str, Vocabulary] = {}
-        for fields in groups:
-            vocabulary = given.get(fields[0]) or self._count(config, [texts[field] for field in fields])
-            vocabulary.save(self.directory / self._vocabulary_name(config, fields[0]))
-            vocabularies.update(dict.fromkeys(fields, vocabulary))
-        return vocabularies
-
-    def vocabulary_records(
-        self, config: VocabularyConfig, vocabularies: Mapping[str, Vocabulary]
-    ) -> dict[str, VocabularyRecord]:
-        records = {}
-        for field, vocabulary in vocabularies.items():
-            file = file_record(self.directory, self._vocabulary_name(config, field))
-            records[field] = VocabularyRecord(file, len(vocabulary))
-        return records
-
-    def _count(self, config: VocabularyConfig, paths: list[Path]) -> Vocabulary:
-        counts = count_tokens(paths, self.workers)
-        return Vocabulary.from_counts(
-            counts, threshold=config.threshold, max_size=config.max_size, multiple_of=config.multiple_of
-        )
-
-    def _vocabulary_name(self, config: VocabularyConfig, field: str) -> str:
-        return "vocabulary.txt" if config.joint else f"vocabulary.{field}.txt"
+        return encode_texts(texts, specs, step, self.scratch, self.ledger)
 
     # Splits
 
     def make_split(
         self,
         split: str,
-        texts: Mapping[str, Path],
+        parts: SplitParts,
         vocabularies: Mapping[str, Vocabulary],
         policy: LinePolicyConfig,
+        alignments: Text | None,
         *,
         stores: bool,
-    ) -> SplitRecord:
-        """Binarize a split and copy its raw text; without `stores` the indices are only counted.
+    ) -> tuple[SplitRecord, dict[str, Any]]:
+        """Join the stores of a split and copy its raw text; gives what the manifest and the summary say of it. Without
+        `stores` the indices are only counted.
 
         Raises:
-            UserError: the policy refuses a line, or leaves none of the train split.
+            UserError: the policy refuses a line, or leaves none of the train split; a word alignment is out of range.
         """
-        inputs = self.inputs[split]
-        prefix = self.directory / split
-        is_train = split == TRAIN
-        figures, selection = binarize_split(
-            texts, inputs, vocabularies, prefix, policy, self.workers, self.scratch, is_train=is_train
-        )
-        num_examples = figures[self.fields[0]].num_sequences
-        if is_train and num_examples == 0:
-            raise UserError(f"{inputs[self.fields[0]]}: the `lines` policy leaves no example to train on")
-        fields = self._field_records(split, inputs, figures, selection, stores=stores)
-        return SplitRecord(num_examples, fields, selection.dropped)
+        make = functools.partial(self._make_split, split, parts, vocabularies, policy, alignments, stores)
+        found = self.ledger.once(f"split.{split}", make)
+        return parse_record(SplitRecord, found["record"], f"split {split}"), found["summary"]
 
-    def _field_records(
+    def _make_split(
         self,
         split: str,
-        inputs: Mapping[str, Path],
-        figures: Mapping[str, BinarizedField],
-        selection: Selection,
-        *,
+        parts: SplitParts,
+        vocabularies: Mapping[str, Vocabulary],
+        policy: LinePolicyConfig,
+        alignments: Text | None,
         stores: bool,
-    ) -> dict[str, FieldRecord]:
-        (self.directory / "raw").mkdir(exist_ok=True)
-        kept = selection.kept()
-        names = []
-        for field, path in inputs.items():
-            copy_lines(path, self.directory / "raw" / f"{split}.{field}", kept)
-            store = [f"{split}.{field}.bin", f"{split}.{field}.idx"]
-            if not stores:
-                for name in store:
-                    (self.directory / name).unlink()
-            names += [f"raw/{split}.{field}", *(store if stores else [])]
-        files = {
-            record.name: record for record in self.workers.map(functools.partial(file_record, self.directory), names)
-        }
-        return {
-            field: FieldRecord(
-                num_tokens=found.num_tokens,
-                num_unknown=found.num_unknown,
-                tokens=files.get(f"{split}.{field}.bin"),
-                index=files.get(f"{split}.{field}.idx"),
-                raw=files[f"raw/{split}.{field}"],
+    ) -> tuple[dict[str, Any], list[Path]]:
+        texts = self.inputs[split]
+        survey = Survey(texts, policy, is_train=split == TRAIN)
+        listing = self.directory / f"dropped.{split}.tsv"
+        with progress(f"joining {split}", None):
+            selection = survey.run(sizes_of([*parts.fields.values()]), listing, self.scratch / f"kept.{split}")
+            joined = self._join(
+                split, parts, vocabularies, policy if selection.dropped else None, selection, alignments
             )
-            for field, found in figures.items()
+        num_examples = next(iter(joined.fields.values())).num_sequences
+        if split == TRAIN and num_examples == 0:
+            raise UserError(
+                f"{next(iter(texts.values())).files[0].path}: the `lines` policy leaves no example to train on"
+            )
+        record = self._record(split, num_examples, joined, selection, stores=stores)
+        fields = {
+            name: field_summary(texts[name], f.num_tokens, f.num_unknown, f.lengths)
+            for name, f in joined.fields.items()
         }
+        dropped = dropped_summary(selection.dropped, selection.places, listing.name)
+        summary: dict[str, Any] = {"num_examples": num_examples, "fields": fields, "dropped": dropped}
+        if joined.num_pairs is not None:
+            summary["num_pairs"] = joined.num_pairs
+        files = [self.directory / name for name in _file_names(record)] + ([listing] if selection.dropped else [])
+        return {"record": dataclasses.asdict(record), "summary": summary}, files
+
+    def _join(
+        self,
+        split: str,
+        parts: SplitParts,
+        vocabularies: Mapping[str, Vocabulary],
+        policy: LinePolicyConfig | None,
+        selection: Selection,
+        alignments: Text | None,
+    ) -> "_Joined":
+        """All files of a split, at the same time as far as there are processes."""
+        (self.directory / "raw").mkdir(exist_ok=True)
+        sides = list(parts.fields.values())
+        tasks: list[Callable[[], Any]] = [
+            functools.partial(
+                merge_field, sides, i, self.directory / f"{split}.{field}", len(vocabularies[field]), policy
+            )
+            for i, field in enumerate(parts.fields)
+        ]
+        if alignments is not None and parts.alignments is not None:
+            prefix = self.directory / f"{split}.{ALIGNMENTS}"
+            tasks.append(functools.partial(merge_alignments, parts.alignments, sides, prefix, policy, alignments))
+        num_stores = len(tasks)
+        tasks += [
+            functools.partial(copy_lines, text, self.directory / "raw" / f"{split}.{field}", selection.kept)
+            for field, text in self.inputs[split].items()
+        ]
+        found = list(self.ledger.workers.map(_call, tasks))[:num_stores]
+        return _Joined(dict(zip(parts.fields, found, strict=False)), *found[len(parts.fields) :])
+
+    def _record(
+        self, split: str, num_examples: int, joined: "_Joined", selection: Selection, *, stores: bool
+    ) -> SplitRecord:
+        indices = [path.name for field in joined.fields for path in _store(f"{split}.{field}")]
+        if not stores:
+            for name in indices:
+                (self.directory / name).unlink()
+        names = [*(indices if stores else []), *(f"raw/{split}.{field}" for field in joined.fields)]
+        if joined.num_pairs is not None:
+            names += [path.name for path in _store(f"{split}.{ALIGNMENTS}")]
+        found = self.ledger.workers.map(functools.partial(file_record, self.directory), names)
+        files = dict(zip(names, found, strict=True))
+        fields = {
+            name: FieldRecord(
+                field.num_tokens,
+                field.num_unknown,
+                files.get(f"{split}.{name}.bin"),
+                files.get(f"{split}.{name}.idx"),
+                files[f"raw/{split}.{name}"],
+            )
+            for name, field in joined.fields.items()
+        }
+        pairs = None
+        if joined.num_pairs is not None:
+            store = f"{split}.{ALIGNMENTS}"
+            pairs = AlignmentRecord(joined.num_pairs, files[f"{store}.bin"], files[f"{store}.idx"])
+        return SplitRecord(num_examples, fields, selection.dropped, pairs)
 
 
-def _lines(paths: Sequence[Path]) -> Iterator[str]:
-    """All lines of some files, white space normalised."""
-    for path in paths:
-        for lines in read_lines(Chunk(path, 0, path.stat().st_size)):
+@dataclass(frozen=True)
+class _Joined:
+    fields: dict[str, MergedField]
+    num_pairs: int | None = None
+    """Of word alignments; None where there are none."""
+
+
+def _call(task: Callable[[], Any]) -> Any:
+    return task()
+
+
+def _file_names(record: SplitRecord) -> list[str]:
+    sides = [(side.tokens, side.index, side.raw) for side in record.fields.values()]
+    pairs = [] if record.alignments is None else [(record.alignments.tokens, record.alignments.index)]
+    return [file.name for file in itertools.chain(*sides, *pairs) if file is not None]
+
+
+def _store(name: str) -> tuple[Path, Path]:
+    """The files of a store of token indices."""
+    return token_path(Path(name)), index_path(Path(name))
+
+
+def _lines(chunks: Sequence[Chunk]) -> Iterator[str]:
+    """All lines of some text, white space normalised."""
+    for chunk in chunks:
+        for lines in read_lines(chunk):
             yield from (" ".join(line.split()) for line in lines)

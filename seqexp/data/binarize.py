@@ -1,35 +1,37 @@
-"""Text to stores of token indices, in several processes.
+"""Text to token indices, in several processes.
 
-Every function works on whole files, cut into chunks of lines; the result is the same for any number of processes.
+Every function works on chunks of lines; the result is the same for any number of processes.
 """
 
 import functools
+import itertools
 import json
-import shutil
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqexp.config.build import build
-from seqexp.data.indexed import Integers, TokenStore, TokenStoreWriter, index_path, token_dtype, token_path
-from seqexp.data.policies import LinePolicyConfig, Selection, select
+from seqexp.data.indexed import TokenStoreWriter, index_path, token_dtype, token_path
+from seqexp.data.ledger import Ledger, Part
 from seqexp.data.progress import progress
-from seqexp.data.text import Chunk, Workers, read_blocks, read_lines, split_file
+from seqexp.data.text import Chunk, read_blocks, read_lines
 from seqexp.data.vocabulary import Vocabulary
 from seqexp.tokenizers.base import Tokenizer, TokenizerConfig
+
+Texts = Mapping[str, Mapping[str, Sequence[Chunk]]]
+"""By split and field, the chunks that the text consists of."""
+FINAL = "final"
+"""The step that leaves text as it is after all stages."""
 
 LINE_END = "\0"
 LINE_END_NOT_IN_UTF8 = "\udc00"
 """For text that holds NUL. A lone surrogate makes every string of the block wide, so it is not the first choice."""
 LINE_END_INDEX = -1
-SEQUENCES_AT_ONCE = 1 << 16
-_NO_SIZES = np.zeros(0, np.int32)
 
 
 # Applying text stages
@@ -49,33 +51,41 @@ class StageSpec:
 
 
 @dataclass(frozen=True)
-class _EncodeTask:
+class _EncodePart:
+    name: str
     chunk: Chunk
     stages: tuple[StageSpec, ...]
     output: Path
 
-
-def encode_text(source: Path, stages: Sequence[StageSpec], output: Path, workers: Workers, title: str) -> None:
-    """Write the text of `source`, after the stages, line for line to `output`; `title` is what the user is shown."""
-    specs = tuple(stages)
-    chunks = split_file(source, 4 * workers.num_workers)
-    tasks = [_EncodeTask(chunk, specs, output.with_name(f"{output.name}.{i}")) for i, chunk in enumerate(chunks)]
-    with output.open("wb") as merged, progress(title, source.stat().st_size) as advance:
-        for task, part in zip(tasks, workers.map(_encode_chunk, tasks), strict=True):
-            with part.open("rb") as file:
-                shutil.copyfileobj(file, merged)
-            part.unlink()
-            advance(task.chunk.num_bytes)
+    def outputs(self) -> list[Path]:
+        return [self.output]
 
 
-def _encode_chunk(task: _EncodeTask) -> Path:
-    stages = built_stages(task.stages)
-    with task.output.open("w", encoding="utf-8", newline="\n") as output:
-        for lines in read_lines(task.chunk):
+def encode_texts(
+    texts: Texts, stages: Mapping[str, Sequence[StageSpec]], step: str, scratch: Path, ledger: Ledger
+) -> Texts:
+    """The text after each field's stages, line for line, a file for each chunk; `step` names the files."""
+    parts = {
+        place: [
+            _EncodePart(name, chunk, tuple(stages[place[1]]), scratch / name)
+            for name, chunk in _named(f"{step}.{place[0]}.{place[1]}", chunks)
+        ]
+        for place, chunks in _places(texts).items()
+    }
+    _do(_encode_chunk, parts, "encoding" if step == FINAL else f"encoding for {step}", ledger)
+    encoded: dict[str, dict[str, list[Chunk]]] = {split: {} for split in texts}
+    for (split, field), made in parts.items():
+        encoded[split][field] = [Chunk(part.output, 0, part.output.stat().st_size) for part in made]
+    return encoded
+
+
+def _encode_chunk(part: _EncodePart) -> None:
+    stages = built_stages(part.stages)
+    with part.output.open("w", encoding="utf-8", newline="\n") as output:
+        for lines in read_lines(part.chunk):
             for stage in stages:
                 lines = stage.encode_lines(lines)
             output.writelines(line + "\n" for line in lines)
-    return task.output
 
 
 _built: dict[str, list[Tokenizer]] = {}
@@ -91,37 +101,7 @@ def built_stages(specs: tuple[StageSpec, ...]) -> list[Tokenizer]:
     return _built[key]
 
 
-# Counting
-
-
-def count_tokens(paths: Sequence[Path], workers: Workers) -> Counter[str]:
-    """How often each token occurs in text files."""
-    chunks = [chunk for path in paths for chunk in split_file(path, workers.num_workers, max_bytes=1 << 26)]
-    counts: Counter[str] = Counter()
-    with progress("counting tokens", sum(chunk.num_bytes for chunk in chunks)) as advance:
-        for chunk, found in zip(chunks, workers.map(_count_chunk, chunks), strict=True):
-            counts.update(found)
-            advance(chunk.num_bytes)
-    return counts
-
-
-def _count_chunk(chunk: Chunk) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for block in read_blocks(chunk):
-        counts.update(block.decode("utf-8").split())
-    return counts
-
-
 # Indices
-
-
-@dataclass(frozen=True)
-class BinarizedField:
-    """Figures of one side of a split."""
-
-    num_sequences: int
-    num_tokens: int
-    num_unknown: int
 
 
 class BlockEncoder:
@@ -155,57 +135,33 @@ class BlockEncoder:
 
 
 @dataclass(frozen=True)
-class _BinarizeTask:
-    field: str
+class _BinarizePart:
+    name: str
     chunk: Chunk
     vocabulary: Path
     prefix: Path
 
+    def outputs(self) -> list[Path]:
+        return [token_path(self.prefix), index_path(self.prefix)]
 
-def binarize_split(
-    texts: Mapping[str, Path],
-    inputs: Mapping[str, Path],
-    vocabularies: Mapping[str, Vocabulary],
-    prefix: Path,
-    policy: LinePolicyConfig,
-    workers: Workers,
-    scratch: Path,
-    *,
-    is_train: bool,
-) -> tuple[dict[str, BinarizedField], Selection]:
-    """Write the stores `{prefix}.{field}` of one split.
 
-    Args:
-        texts: tokenised text of each field; all have the same number of lines.
-        inputs: the files that it was made of, for messages.
-        policy: what becomes of empty and long lines.
-        scratch: directory for temporary files.
-
-    Raises:
-        UserError: the policy refuses a line.
-    """
+def binarize_texts(
+    texts: Texts, vocabularies: Mapping[str, Vocabulary], scratch: Path, ledger: Ledger
+) -> dict[str, dict[str, list[Path]]]:
+    """The indices of all text, by split and field: prefixes of stores, one for each chunk."""
     saved = {field: _save_indices(vocabulary, scratch) for field, vocabulary in vocabularies.items()}
-    tasks = [
-        _BinarizeTask(field, chunk, saved[field], scratch / f"{prefix.name}.{field}.{i}")
-        for field, text in texts.items()
-        for i, chunk in enumerate(split_file(text, 4 * workers.num_workers))
-    ]
-    parts: dict[str, list[Path]] = {field: [] for field in texts}
-    with progress(f"binarizing {prefix.name}", sum(task.chunk.num_bytes for task in tasks)) as advance:
-        for task, part in zip(tasks, workers.map(_binarize_chunk, tasks), strict=True):
-            parts[task.field].append(part)
-            advance(task.chunk.num_bytes)
-    stores = {field: [TokenStore(part) for part in found] for field, found in parts.items()}
-    sizes = {field: np.concatenate([_NO_SIZES, *(part.sizes for part in found)]) for field, found in stores.items()}
-    selection = select(sizes, inputs, policy, is_train=is_train)
-    figures = {
-        field: _merge(found, prefix.with_name(f"{prefix.name}.{field}"), vocabularies[field], selection, field)
-        for field, found in stores.items()
+    parts = {
+        place: [
+            _BinarizePart(name, chunk, saved[place[1]], scratch / name)
+            for name, chunk in _named(f"indices.{place[0]}.{place[1]}", chunks)
+        ]
+        for place, chunks in _places(texts).items()
     }
-    for part in (part for found in parts.values() for part in found):
-        token_path(part).unlink()
-        index_path(part).unlink()
-    return figures, selection
+    _do(_binarize_chunk, parts, "binarizing", ledger)
+    prefixes: dict[str, dict[str, list[Path]]] = {split: {} for split in texts}
+    for (split, field), made in parts.items():
+        prefixes[split][field] = [part.prefix for part in made]
+    return prefixes
 
 
 def _save_indices(vocabulary: Vocabulary, scratch: Path) -> Path:
@@ -223,39 +179,41 @@ def _load_encoder(path: Path) -> tuple[BlockEncoder, np.dtype[Any]]:
     return BlockEncoder(text_indices, unk, eos), token_dtype(size)
 
 
-def _binarize_chunk(task: _BinarizeTask) -> Path:
-    encoder, dtype = _load_encoder(task.vocabulary)
-    with TokenStoreWriter(task.prefix, dtype) as writer:
-        for block in read_blocks(task.chunk):
+def _binarize_chunk(part: _BinarizePart) -> None:
+    encoder, dtype = _load_encoder(part.vocabulary)
+    with TokenStoreWriter(part.prefix, dtype) as writer:
+        for block in read_blocks(part.chunk):
             writer.write(*encoder.encode(block.decode("utf-8")))
-    return task.prefix
 
 
-def _merge(
-    parts: Sequence[TokenStore], prefix: Path, vocabulary: Vocabulary, selection: Selection, field: str
-) -> BinarizedField:
-    """Join the parts of a field, without what is dropped."""
-    num_unknown, line = 0, 0
-    new_sizes = None if selection.sizes is None else selection.sizes[field]
-    with TokenStoreWriter(prefix, token_dtype(len(vocabulary))) as writer:
-        for store in parts:
-            for start in range(0, len(store), SEQUENCES_AT_ONCE):
-                sizes: Integers = store.sizes[start : start + SEQUENCES_AT_ONCE]
-                tokens: Integers = store.tokens[store.offsets[start] : store.offsets[start + len(sizes)]]
-                num_lines = len(sizes)
-                if new_sizes is not None:
-                    tokens, sizes = _shorten(tokens, sizes, new_sizes[line : line + num_lines], vocabulary.eos)
-                num_unknown += int(np.count_nonzero(tokens == vocabulary.unk))
-                writer.write(tokens, sizes)
-                line += num_lines
-    return BinarizedField(writer.num_sequences, writer.num_tokens, num_unknown)
+# Parts
 
 
-def _shorten(tokens: Integers, sizes: Integers, new_sizes: Integers, eos: int) -> tuple[Integers, Integers]:
-    """Cut sequences to their new sizes, each ended by `</s>`; those of new size 0 vanish."""
-    starts = np.cumsum(sizes, dtype=np.int64) - sizes
-    positions = np.arange(len(tokens)) - np.repeat(starts, sizes)
-    tokens = tokens[positions < np.repeat(new_sizes, sizes)]
-    kept = new_sizes[new_sizes > 0]
-    tokens[np.cumsum(kept, dtype=np.int64) - 1] = eos
-    return tokens, kept
+class _ChunkPart(Part, Protocol):
+    @property
+    def chunk(self) -> Chunk: ...
+
+
+ChunkPart = TypeVar("ChunkPart", bound=_ChunkPart)
+
+
+def _places(texts: Texts) -> dict[tuple[str, str], Sequence[Chunk]]:
+    return {(split, field): chunks for split, fields in texts.items() for field, chunks in fields.items()}
+
+
+def _named(prefix: str, chunks: Sequence[Chunk]) -> Iterator[tuple[str, Chunk]]:
+    """Chunks with names that tell what they are parts of, which part, and of which length."""
+    for number, chunk in enumerate(chunks):
+        yield f"{prefix}.{number}.{chunk.start}-{chunk.end}", chunk
+
+
+def _do(
+    function: Callable[[ChunkPart], None],
+    parts: Mapping[tuple[str, str], Sequence[ChunkPart]],
+    title: str,
+    ledger: Ledger,
+) -> None:
+    everything = list(itertools.chain.from_iterable(parts.values()))
+    with progress(title, sum(part.chunk.num_bytes for part in everything)) as advance:
+        for part, _ in zip(everything, ledger.map(function, everything), strict=True):
+            advance(part.chunk.num_bytes)

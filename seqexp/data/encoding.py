@@ -23,8 +23,6 @@ from seqexp.runtime.scratch import ScratchDirectory
 from seqexp.tokenizers.base import Tokenizer
 from seqexp.tokenizers.sampling import Sampler, SamplingConfig
 
-MAX_CHUNK_BYTES = 1 << 22
-
 logger = logging.getLogger(__name__)
 
 
@@ -120,7 +118,7 @@ def encode_field(
     prefix = scratch.path / field.field
     workers = Workers(num_workers)
     try:
-        tasks = _tasks(field, prefix, workers.num_workers, draw, plain)
+        tasks = _tasks(field, prefix, draw, plain)
         with (
             workers if len(tasks) > 1 else Workers(1) as workers,
             TokenStoreWriter(prefix, _vocabulary(field.vocabulary)[1]) as writer,
@@ -153,10 +151,8 @@ class _Task:
     plain: Path | None
 
 
-def _tasks(
-    field: FieldText, prefix: Path, num_workers: int, draw: Draw | None, plain: TokenStore | None
-) -> list[_Task]:
-    chunks = split_file(field.text, 4 * num_workers, MAX_CHUNK_BYTES)
+def _tasks(field: FieldText, prefix: Path, draw: Draw | None, plain: TokenStore | None) -> list[_Task]:
+    chunks = split_file(field.text)
     num_lines = [sum(block.count(b"\n") for block in read_blocks(chunk)) for chunk in chunks]
     first_lines = np.cumsum([0, *num_lines]).tolist()
     return [

@@ -6,13 +6,15 @@ import json
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from seqexp.runtime.errors import UserError
 from seqexp.runtime.files import sha256_of_file, write_json
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
+
+Record = TypeVar("Record")
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,16 @@ class DroppedRecord:
 
     count: int
     first_lines: list[int]
-    """Up to 10 line numbers of the input, from 1."""
+    """Up to 10 line numbers of the input, from 1; of several files they are counted through."""
+
+
+@dataclass(frozen=True)
+class AlignmentRecord:
+    """Word alignments of a split: for each example the tokens `i j i j ...` of its pairs."""
+
+    num_pairs: int
+    tokens: FileRecord
+    index: FileRecord
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,8 @@ class SplitRecord:
     fields: dict[str, FieldRecord]
     dropped: dict[str, DroppedRecord]
     """By reason: `empty`, `long`; `truncated` examples are kept, cut."""
+    alignments: AlignmentRecord | None = None
+    """None, and then not in the file, where there are none."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +114,7 @@ class Manifest:
 
     def identity(self) -> str:
         """SHA-256 of the content: everything but the definition, which may name the same result differently."""
-        content = {name: value for name, value in dataclasses.asdict(self).items() if name != "definition"}
-        return hash_of(content)
+        return hash_of({name: value for name, value in self._content().items() if name != "definition"})
 
     def text_files(self) -> list[FileRecord]:
         """The files that turn text into indices and back: stages and vocabularies, each once."""
@@ -112,11 +124,20 @@ class Manifest:
     def files(self) -> list[FileRecord]:
         """All files of the directory but the manifest."""
         sides = [side for split in self.splits.values() for side in split.fields.values()]
+        alignments = [split.alignments for split in self.splits.values() if split.alignments is not None]
         files = [file for side in sides for file in (side.tokens, side.index, side.raw)]
+        files += [file for pairs in alignments for file in (pairs.tokens, pairs.index)]
         return self.text_files() + [file for file in files if file is not None]
 
     def save(self, directory: Path) -> None:
-        write_json(directory / MANIFEST, {"format_version": self.format_version, **dataclasses.asdict(self)})
+        write_json(directory / MANIFEST, {"format_version": self.format_version, **self._content()})
+
+    def _content(self) -> dict[str, Any]:
+        content = dataclasses.asdict(self)
+        for split in content["splits"].values():
+            if split["alignments"] is None:
+                del split["alignments"]
+        return content
 
     @classmethod
     def load(cls, directory: Path) -> "Manifest":
@@ -136,7 +157,7 @@ class Manifest:
             readable = f"this code reads {FORMAT_VERSION}"
             raise UserError(f"{path}: format_version={version}, {readable}; prepare the data again")
         try:
-            return typing.cast(Manifest, _parse(cls, value, "manifest"))
+            return parse_record(cls, value, "manifest")
         except ValueError as error:
             raise UserError(f"{path}: {error}") from error
 
@@ -178,6 +199,15 @@ def hash_of(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8")).hexdigest()
 
 
+def parse_record(kind: type[Record], value: Any, where: str) -> Record:
+    """A dataclass of this module from JSON.
+
+    Raises:
+        ValueError: the JSON does not fit; the message begins with its place.
+    """
+    return typing.cast(Record, _parse(kind, value, where))
+
+
 def _parse(kind: Any, value: Any, where: str) -> Any:
     """A value of the type `kind` from JSON.
 
@@ -200,7 +230,8 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
 def _parse_record(kind: Any, value: Any, where: str) -> Any:
     types = typing.get_type_hints(kind)
     given = _checked(dict, value, where)
-    for name in types.keys() - given.keys():
+    optional = {each.name for each in dataclasses.fields(kind) if each.default is None}
+    for name in types.keys() - given.keys() - optional:
         raise ValueError(f"{where}.{name} is missing")
     for name in given.keys() - types.keys():
         raise ValueError(f"{where}.{name} is not known")

@@ -247,7 +247,7 @@ def _find_split(directory: Path, manifest: Manifest, split: str) -> SplitRecord:
     if manifest.target is None:
         raise UserError(f"{directory}: the data is {manifest.kind}, not sentence pairs")
     if split not in manifest.splits:
-        raise UserError(f"{directory}: no split {split!r}, only {', '.join(manifest.splits)}")
+        raise UserError(f"{directory}: no split {split!r}, only {', '.join(manifest.splits) or 'vocabularies'}")
     return manifest.splits[split]
 
 

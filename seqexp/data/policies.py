@@ -1,6 +1,6 @@
 """What `preprocess` does with empty and over-long lines. Nothing is dropped without being counted and named."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,9 +10,16 @@ from numpy.typing import NDArray
 
 from seqexp.config.base import require
 from seqexp.data.manifest import DroppedRecord
+from seqexp.data.text import Text
 from seqexp.runtime.errors import UserError
 
 NUM_NAMED_LINES = 10
+NUM_QUOTED_CHARACTERS = 60
+
+Sizes = NDArray[np.int32]
+"""Tokens of each line, `</s>` included: [number of fields, number of lines]."""
+Faults = dict[str, NDArray[np.bool_]]
+"""By what is wrong, `empty` or `long`: which lines of which fields are so, [number of fields, number of lines]."""
 
 
 class EmptyLines(StrEnum):
@@ -42,75 +49,118 @@ class LinePolicyConfig:
         maximum = self.max_tokens
         require(maximum is None or maximum > 1, "max_tokens", maximum, "more than 1, or null")
 
+    def faults(self, sizes: Sizes) -> Faults:
+        found = {} if self.empty is EmptyLines.keep else {"empty": sizes == 1}
+        return found if self.max_tokens is None else {**found, "long": sizes > self.max_tokens}
+
+    def apply(self, sizes: Sizes) -> Sizes:
+        """The lines' new sizes in the train split; 0 in all fields for a dropped example."""
+        faults = self.faults(sizes)
+        if self.long is LongLines.truncate and "long" in faults:
+            del faults["long"]
+            sizes = np.minimum(sizes, np.int32(self.max_tokens or 0))
+        dropped = np.zeros(sizes.shape[1], np.bool_)
+        for mask in faults.values():
+            dropped |= mask.any(axis=0)
+        return np.where(dropped, np.int32(0), sizes)
+
 
 @dataclass(frozen=True)
 class Selection:
     """What the policy makes of a split."""
 
-    sizes: dict[str, NDArray[np.int32]] | None
-    """New size of each line of each field, 0 for a dropped one; None if nothing changes."""
     dropped: dict[str, DroppedRecord]
-
-    def kept(self) -> NDArray[np.bool_] | None:
-        """Which lines stay; None for all."""
-        if self.sizes is None:
-            return None
-        mask: NDArray[np.bool_] = next(iter(self.sizes.values())) > 0
-        return None if mask.all() else mask
+    """By reason, as in the manifest."""
+    places: dict[str, list[str]]
+    """By reason, where the first of them stand: `file:line`."""
+    kept: Path | None
+    """File with a byte for each line, 1 for what stays; None for all. In memory it would grow with the corpus."""
 
 
-def select(
-    sizes: Mapping[str, NDArray[np.int32]], paths: Mapping[str, Path], config: LinePolicyConfig, *, is_train: bool
-) -> Selection:
-    """Apply the policy to a split.
+class Survey:
+    """Looks at a split's sizes, block by block, before anything of it is written."""
 
-    Args:
-        sizes: tokens of each line, `</s>` included, by field.
-        paths: the fields' files, for messages.
+    def __init__(self, texts: Mapping[str, Text], config: LinePolicyConfig, *, is_train: bool) -> None:
+        """`texts`: the fields' raw text, for messages."""
+        self.texts = list(texts.values())
+        self.config = config
+        self.is_train = is_train
+        self.num_lines = 0
+        self._refused: dict[tuple[str, int], tuple[int, int]] = {}  # (fault, field): number of lines, the first
+        self._counts: dict[str, int] = {}
+        self._first: dict[str, list[int]] = {}
+        self._places: dict[str, list[str]] = {}
 
-    Raises:
-        UserError: a line is empty or too long and the policy is `error`.
-    """
-    columns = np.stack([*sizes.values()])
-    empty = columns == 1
-    maximum = np.iinfo(np.int32).max if config.max_tokens is None else config.max_tokens
-    too_long = columns > maximum
-    if config.empty is EmptyLines.error:
-        _refuse(empty, paths, "no tokens", "lines.empty=drop or keep")
-    if config.long is LongLines.error:
-        _refuse(too_long, paths, f"more than {config.max_tokens} tokens", "lines.long=drop or truncate")
-    if not is_train:
-        return Selection(None, {})
-    affected: dict[str, NDArray[np.bool_]] = {}
-    new_sizes = columns
-    if config.long is LongLines.truncate:
-        affected["truncated"] = np.any(too_long, axis=0)
-        new_sizes = np.where(too_long, maximum, columns).astype(np.int32)
-    else:
-        affected["long"] = np.any(too_long, axis=0)
-    if config.empty is EmptyLines.drop:
-        affected["empty"] = np.any(empty, axis=0)
-    return _selection(dict(zip(sizes, new_sizes, strict=True)), affected)
+    def run(self, blocks: Iterable[Sizes], listing: Path, kept: Path) -> Selection:
+        """
+        Args:
+            blocks: the sizes of consecutive lines.
+            listing: file to write, if anything is dropped or truncated: every such line, with its reason and size.
+            kept: file for `Selection.kept`.
+
+        Raises:
+            UserError: lines are empty or too long and the policy is `error`.
+        """
+        is_all = True
+        with listing.open("w", encoding="utf-8", newline="\n") as file, kept.open("wb") as mask:
+            file.write("reason\tline\ttokens\n")
+            for sizes in blocks:
+                file.writelines(self._rows(sizes))
+                stays = self.config.apply(sizes)[0] > 0 if self.is_train else np.ones(sizes.shape[1], np.bool_)
+                mask.write(stays.tobytes())
+                is_all = is_all and bool(stays.all())
+        if self._refused or not self._counts:
+            listing.unlink()
+        self._refuse()
+        dropped = {reason: DroppedRecord(count, self._first[reason]) for reason, count in self._counts.items()}
+        return Selection(dropped, self._places, None if is_all else kept)
+
+    def _rows(self, sizes: Sizes) -> Iterable[str]:
+        rows: list[str] = []
+        for fault, mask in self.config.faults(sizes).items():
+            if getattr(self.config, fault) == "error":
+                self._count_refused(fault, mask)
+            elif self.is_train:
+                rows += self._name(self._reason(fault), sizes, mask)
+        self.num_lines += sizes.shape[1]
+        return rows
+
+    def _reason(self, fault: str) -> str:
+        return "truncated" if fault == "long" and self.config.long is LongLines.truncate else fault
+
+    def _name(self, reason: str, sizes: Sizes, mask: NDArray[np.bool_]) -> Iterable[str]:
+        """A row for each example with a fault; it names the first field at fault."""
+        lines = np.flatnonzero(mask.any(axis=0))
+        if not len(lines):
+            return
+        self._counts[reason] = self._counts.get(reason, 0) + len(lines)
+        first, places = self._first.setdefault(reason, []), self._places.setdefault(reason, [])
+        for line, field in zip(lines.tolist(), mask[:, lines].argmax(axis=0).tolist(), strict=True):
+            number = self.num_lines + line
+            place = self.texts[field].place(number)
+            if len(first) < NUM_NAMED_LINES:
+                first.append(number + 1)
+                places.append(place)
+            yield f"{reason}\t{place}\t{sizes[field, line]}\n"
+
+    def _count_refused(self, fault: str, mask: NDArray[np.bool_]) -> None:
+        for field, found in enumerate(mask):
+            if found.any():
+                count, first = self._refused.get((fault, field), (0, self.num_lines + int(found.argmax())))
+                self._refused[fault, field] = (count + int(found.sum()), first)
+
+    def _refuse(self) -> None:
+        explained = {
+            "empty": ("no tokens", "lines.empty=drop or keep"),
+            "long": (f"more than {self.config.max_tokens} tokens", "lines.long=drop or truncate"),
+        }
+        for (fault, field), (count, first) in sorted(self._refused.items()):
+            what, advice = explained[fault]
+            text = self.texts[field]
+            quoted = f" in {text.line(first)[:NUM_QUOTED_CHARACTERS]!r}" if fault == "long" else ""
+            raise UserError(f"{text.place(first)}: {what}{quoted}, as in {count} lines; mend it or set {advice}")
 
 
-def _selection(sizes: dict[str, NDArray[np.int32]], affected: dict[str, NDArray[np.bool_]]) -> Selection:
-    dropped = {reason: _record(mask) for reason, mask in affected.items() if mask.any()}
-    if not dropped:
-        return Selection(None, {})
-    gone = np.zeros_like(next(iter(affected.values())))
-    for reason in affected.keys() - {"truncated"}:
-        gone |= affected[reason]
-    return Selection({field: np.where(gone, 0, column).astype(np.int32) for field, column in sizes.items()}, dropped)
-
-
-def _record(mask: NDArray[np.bool_]) -> DroppedRecord:
-    lines = np.flatnonzero(mask)[:NUM_NAMED_LINES] + 1
-    return DroppedRecord(int(mask.sum()), [int(line) for line in lines])
-
-
-def _refuse(mask: NDArray[np.bool_], paths: Mapping[str, Path], what: str, advice: str) -> None:
-    for path, found in zip(paths.values(), mask, strict=True):
-        if found.any():
-            line = int(found.argmax()) + 1
-            count = int(found.sum())
-            raise UserError(f"{path}:{line}: {what}, as in {count} lines of the file; mend it or set {advice}")
+def quoted_places(places: Sequence[str], count: int) -> str:
+    """The first of many places, for people."""
+    return ", ".join(places) + (", ..." if count > len(places) else "")

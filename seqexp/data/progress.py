@@ -1,10 +1,12 @@
-"""Progress of long work: a bar on a terminal, a line for each finished step elsewhere."""
+"""Progress of long work: a bar on a terminal; elsewhere a line now and then, and one for each finished step."""
 
 import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+SECONDS_BETWEEN_LINES = 30.0
 
 logger = logging.getLogger(__name__)
 
@@ -19,8 +21,22 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int], No
         with _bar(description, total) as advance:
             yield advance
     else:
-        yield lambda amount: None
+        yield _lines(description, total)
     logger.info("%s: %.1f s", description, time.monotonic() - started)
+
+
+def _lines(description: str, total: int | None) -> Callable[[int], None]:
+    """For a log file: a line every half minute."""
+    done, shown = 0, time.monotonic()
+
+    def advance(amount: int) -> None:
+        nonlocal done, shown
+        done += amount
+        if total and time.monotonic() - shown > SECONDS_BETWEEN_LINES:
+            shown = time.monotonic()
+            logger.info("%s: %.0f%%", description, 100 * done / total)
+
+    return advance
 
 
 @contextmanager

@@ -7,29 +7,31 @@ U+0085) are ordinary white space within a line.
 import ctypes
 import hashlib
 import os
-import shutil
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from itertools import compress, pairwise
+from itertools import chain, compress, islice, pairwise
 from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import BinaryIO, Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from seqexp.data.progress import progress
 from seqexp.runtime.errors import UserError
 
 BLOCK_BYTES = 1 << 20
 """Read at a time; with the Python objects made of it, a process holds about 30 times as much."""
+NUM_CHUNKS = 128
+"""Of a file of moderate size: enough to keep many processes busy to the end."""
 MIN_CHUNK_BYTES = 1 << 18
 MAX_CHUNK_BYTES = 1 << 24
+"""So much work at most is lost by an interruption, in each process."""
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -48,10 +50,10 @@ class Chunk:
         return self.end - self.start
 
 
-def split_file(path: Path, num_parts: int, max_bytes: int = MAX_CHUNK_BYTES) -> list[Chunk]:
-    """A file in about `num_parts` chunks (more if these would be very large, fewer if very small), in order."""
+def split_file(path: Path) -> list[Chunk]:
+    """A file in chunks, in order. Where they are cut depends on the file alone, not on who will work on them."""
     size = path.stat().st_size
-    step = min(max(size // max(num_parts, 1) + 1, MIN_CHUNK_BYTES), max_bytes)
+    step = min(max(size // NUM_CHUNKS + 1, MIN_CHUNK_BYTES), MAX_CHUNK_BYTES)
     bounds = [0]
     with path.open("rb") as file:
         for position in range(step, size, step):
@@ -78,7 +80,7 @@ def read_blocks(chunk: Chunk) -> Iterator[bytes]:
 
 
 def read_lines(chunk: Chunk) -> Iterator[list[str]]:
-    """The lines of the chunk, a block at a time, without their ends. The text must be UTF-8 (see `inspect`)."""
+    """The lines of the chunk, a block at a time, without their ends. The text must be UTF-8 (see `inspect_files`)."""
     for block in read_blocks(chunk):
         yield [line.removesuffix("\r") for line in block.decode("utf-8").removesuffix("\n").split("\n")]
 
@@ -94,34 +96,100 @@ class TextFile:
     """What was found in a text file."""
 
     path: Path
+    name: str
+    """By which users know it."""
     num_lines: int
     sha256: str
+    """Of the chunks' SHA-256 digests, one after the other."""
+    chunks: tuple[Chunk, ...]
 
 
-def inspect(path: Path) -> TextFile:
-    """Count the lines and hash the content.
+@dataclass(frozen=True)
+class Text:
+    """The lines of some files, one file after the other, as one text."""
+
+    files: tuple[TextFile, ...]
+
+    @property
+    def num_lines(self) -> int:
+        return sum(file.num_lines for file in self.files)
+
+    @property
+    def chunks(self) -> list[Chunk]:
+        return [chunk for file in self.files for chunk in file.chunks]
+
+    def place(self, number: int) -> str:
+        """Where line `number`, from 0, stands: `file:line`, the line from 1 in that file."""
+        for file in self.files:
+            if number < file.num_lines:
+                return f"{file.name}:{number + 1}"
+            number -= file.num_lines
+        raise IndexError("the text has fewer lines")
+
+    def line(self, number: int) -> str:
+        """Line `number`, from 0, without its end."""
+        lines = chain.from_iterable(lines_of(file.path) for file in self.files)
+        return next(islice(lines, number, None))
+
+
+def inspect_files(paths: Sequence[Path], workers: "Workers", generated: Path) -> list[TextFile]:
+    """Count the lines of files and hash their content; those below `generated` are known by their name there.
 
     Raises:
-        UserError: the file cannot be read, or a line is not UTF-8.
+        UserError: a file cannot be read, is empty, or a line is not UTF-8.
     """
-    digest = hashlib.sha256()
-    num_lines = 0
+    chunks = [_chunks_of(path) for path in paths]
+    found = workers.map(_inspect_chunk, list(chain.from_iterable(chunks)))
+    files = []
+    with progress("reading", sum(chunk.num_bytes for chunk in chain.from_iterable(chunks))) as advance:
+        for path, of_file in zip(paths, chunks, strict=True):
+            digest, num_lines = hashlib.sha256(), 0
+            for chunk, facts in zip(of_file, found, strict=False):
+                if facts.fault is not None:
+                    line, reason = facts.fault
+                    raise UserError(f"{path}:{num_lines + line}: not UTF-8 ({reason}); convert the file to UTF-8")
+                num_lines += facts.num_lines
+                digest.update(facts.digest)
+                advance(chunk.num_bytes)
+            name = path.relative_to(generated) if path.is_relative_to(generated) else path
+            files.append(TextFile(path, str(name), num_lines, digest.hexdigest(), tuple(of_file)))
+    return files
+
+
+def _chunks_of(path: Path) -> list[Chunk]:
     try:
-        for block in read_blocks(Chunk(path, 0, path.stat().st_size)):
-            _check_encoding(block, path, num_lines)
-            digest.update(block)
-            num_lines += block.count(b"\n") + (not block.endswith(b"\n"))
+        chunks = split_file(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    return TextFile(path, num_lines, digest.hexdigest())
+    if not chunks:
+        raise UserError(f"{path} is empty")
+    return chunks
 
 
-def _check_encoding(block: bytes, path: Path, num_lines: int) -> None:
-    try:
-        block.decode("utf-8")
-    except UnicodeDecodeError as error:
-        number = num_lines + block.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}:{number}: not UTF-8 ({error.reason}); convert the file to UTF-8") from error
+@dataclass(frozen=True)
+class _Facts:
+    """What was found in a chunk."""
+
+    num_lines: int
+    digest: bytes
+    fault: tuple[int, str] | None = None
+    """Line of the chunk, from 1, that is not UTF-8, and why."""
+
+
+def _inspect_chunk(chunk: Chunk) -> _Facts:
+    digest, num_lines = hashlib.sha256(), 0
+    for block in read_blocks(chunk):
+        try:
+            block.decode("utf-8")
+        except UnicodeDecodeError as error:
+            return _Facts(0, b"", (num_lines + block.count(b"\n", 0, error.start) + 1, error.reason))
+        digest.update(block)
+        num_lines += block.count(b"\n") + (not block.endswith(b"\n"))
+    return _Facts(num_lines, digest.digest())
+
+
+class WorkerDiedError(UserError):
+    """A worker process ended without a result. What the others have finished remains of use."""
 
 
 class Workers:
@@ -152,7 +220,7 @@ class Workers:
         """Results of `function`, which must be picklable, in order. Only a few are ever waiting to be taken.
 
         Raises:
-            UserError: a process died, for instance for want of memory.
+            WorkerDiedError: for instance for want of memory.
         """
         if self._executor is None:
             yield from map(function, tasks)
@@ -166,7 +234,7 @@ class Workers:
             while waiting:
                 yield waiting.popleft().result()
         except BrokenProcessPool as error:
-            raise UserError("a worker process died, perhaps for want of memory: lower num_workers") from error
+            raise WorkerDiedError("a worker process died, perhaps for want of memory: lower num_workers") from error
 
 
 def _num_processors() -> int:
@@ -184,14 +252,25 @@ def _end_with_the_main_process() -> None:
         ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)
 
 
-def copy_lines(source: Path, destination: Path, kept: NDArray[np.bool_] | None) -> None:
-    """Copy a text file, or those of its lines that `kept`, [number of lines], says."""
-    if kept is None:
-        shutil.copyfile(source, destination)
-        return
-    number = 0
+def copy_lines(text: Text, destination: Path, kept: Path | None) -> None:
+    """Copy a text into one file, or those of its lines for which the file `kept` has a byte 1, not 0."""
+    mask = None if kept is None else np.memmap(kept, np.bool_, mode="r")
+    number, chunks = 0, text.chunks
     with destination.open("wb") as output:
-        for block in read_blocks(Chunk(source, 0, source.stat().st_size)):
-            lines = block.removesuffix(b"\n").split(b"\n")
-            output.writelines(line + b"\n" for line in compress(lines, kept[number : number + len(lines)]))
-            number += len(lines)
+        for remaining, chunk in zip(range(len(chunks) - 1, -1, -1), chunks, strict=True):
+            if mask is None:
+                _copy_chunk(chunk, output, is_last=remaining == 0)
+                continue
+            for block in read_blocks(chunk):
+                lines = block.removesuffix(b"\n").split(b"\n")
+                output.writelines(line + b"\n" for line in compress(lines, mask[number : number + len(lines)]))
+                number += len(lines)
+
+
+def _copy_chunk(chunk: Chunk, output: BinaryIO, *, is_last: bool) -> None:
+    """Every byte, and a line end where the last line of a file lacks it and others follow."""
+    block = b""
+    for block in read_blocks(chunk):
+        output.write(block)
+    if not is_last and not block.endswith(b"\n"):
+        output.write(b"\n")

@@ -15,6 +15,7 @@ from seqexp.runtime.errors import UserError
 from seqexp.runtime.files import atomic_path
 from seqexp.tokenizers.base import Tokenizer, TokenizerConfig
 from seqexp.tokenizers.given import copy_given
+from seqexp.tokenizers.reservoir import sample_lines
 from seqexp.tokenizers.sampling import Sampler, SamplingConfig, Vocabulary
 from seqexp.tokenizers.sentencepiece_sampling import (
     SPACE,
@@ -71,6 +72,8 @@ class SentencePieceConfig(TokenizerConfig):
         require(self.vocabulary_size > 3, "vocabulary_size", self.vocabulary_size, "more than 3")
         coverage = self.character_coverage
         require(0 < coverage <= 1, "character_coverage", coverage, "above 0 and at most 1")
+        lines = self.max_training_lines
+        require(lines is None or lines > 0, "max_training_lines", lines, "a positive number, or null")
 
     def portable(self) -> "SentencePieceConfig":
         return dataclasses.replace(self, model=None)
@@ -111,6 +114,7 @@ class SentencePieceTokenizer(Tokenizer):
                 copy_given("model", self.config.model, path)
 
     def _learn(self, lines: Iterable[str], path: Path) -> None:
+        lines = sample_lines(lines, self.config.max_training_lines)  # SentencePiece's own sampling cannot be seeded
         sentencepiece.set_random_generator_seed(1)
         with path.open("wb") as model:
             try:
@@ -122,7 +126,6 @@ class SentencePieceTokenizer(Tokenizer):
                     character_coverage=self.config.character_coverage,
                     byte_fallback=self.config.byte_fallback,
                     normalization_rule_name=str(self.config.normalization),
-                    input_sentence_size=self.config.max_training_lines or 0,
                     max_sentence_length=self.config.max_line_bytes,
                     split_by_unicode_script=self.split_by_script,
                     num_threads=NUM_THREADS,

@@ -218,7 +218,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk(data: Path, command: Command, small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk(
+    data: Path,
+    command: Command,
+    small_disk: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("seqexp.train.code_changes", lambda: "")  # however large the diff of this checkout is
     arguments = [*OPTIONS, f"task.data={data}", "checkpoint.every.updates=4", "validation.every.updates=100"]
     command("train", *arguments, "run.dir=whole")
     broken = small_disk / "run"

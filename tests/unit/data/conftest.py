@@ -36,7 +36,7 @@ def catalog() -> Mapping[str, Mapping[str, str]]:
 
 @pytest.fixture
 def write_corpus(tmp_path: Path) -> Callable[..., ParallelCorpusConfig]:
-    """Write pairs of lines, the standard ones unless others are given, and give the corpus of them."""
+    """Write pairs of lines, the standard ones unless others are given, and give the corpus of train, valid and test."""
 
     def write(**texts: list[tuple[str, str]]) -> ParallelCorpusConfig:
         prefixes = {}
@@ -45,7 +45,7 @@ def write_corpus(tmp_path: Path) -> Callable[..., ParallelCorpusConfig]:
             for side, language in enumerate(("en", "de")):
                 lines = "".join(pair[side] + "\n" for pair in pairs)
                 (tmp_path / f"{split}.{language}").write_bytes(lines.encode())
-        return ParallelCorpusConfig(source_lang="en", target_lang="de", **prefixes)
+        return ParallelCorpusConfig(source_lang="en", target_lang="de", **{split: prefixes[split] for split in TEXTS})
 
     return write
 

@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqexp.data import binarize, text
-from seqexp.data.binarize import BlockEncoder, StageSpec, binarize_split, count_tokens, encode_text
+from seqexp.data import merge, text
+from seqexp.data.binarize import FINAL, BlockEncoder, StageSpec, binarize_texts, encode_texts
 from seqexp.data.indexed import TokenStore
+from seqexp.data.ledger import Ledger
 from seqexp.data.manifest import DroppedRecord
-from seqexp.data.policies import LinePolicyConfig, LongLines
-from seqexp.data.text import Workers
+from seqexp.data.merge import merge_field, sizes_of
+from seqexp.data.policies import LinePolicyConfig, LongLines, Survey
+from seqexp.data.text import Text, Workers, inspect_files, split_file
 from seqexp.data.vocabulary import Vocabulary
 from seqexp.tokenizers.characters import CharactersConfig
 from seqexp.tokenizers.whitespace import WhitespaceConfig
@@ -24,7 +26,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks and chunks of a few bytes, so that small files have several; the workers are forked and see it too."""
     monkeypatch.setattr(text, "BLOCK_BYTES", 40)
     monkeypatch.setattr(text, "MIN_CHUNK_BYTES", 60)
-    monkeypatch.setattr(binarize, "SEQUENCES_AT_ONCE", 3)
+    monkeypatch.setattr(merge, "SEQUENCES_AT_ONCE", 3)
 
 
 def make_lines(seed: int, count: int = 200) -> list[str]:
@@ -35,14 +37,6 @@ def make_lines(seed: int, count: int = 200) -> list[str]:
 def write(path: Path, lines: list[str], end: str = "\n") -> Path:
     path.write_bytes("".join(line + end for line in lines).encode())
     return path
-
-
-@pytest.mark.parametrize("num_workers", [1, 2, 3])
-def test_counting(tmp_path: Path, num_workers: int) -> None:
-    paths = [write(tmp_path / str(seed), make_lines(seed)) for seed in range(2)]
-    with Workers(num_workers) as workers:
-        counts = count_tokens(paths, workers)
-    assert counts == Counter(word for seed in range(2) for line in make_lines(seed) for word in line.split())
 
 
 @settings(deadline=None)
@@ -66,24 +60,34 @@ def test_encoding_text_keeps_lines_in_order(tmp_path: Path, num_workers: int, en
     source = write(tmp_path / "source", ["", *make_lines(1), "a\u2028b"], end)
     stages = [StageSpec(WhitespaceConfig(), tmp_path, "en"), StageSpec(CharactersConfig(), tmp_path, "en")]
     with Workers(num_workers) as workers:
-        encode_text(source, stages, tmp_path / "output", workers, "encoding")
+        texts = {"train": {"en": split_file(source)}}
+        chunks = encode_texts(texts, {"en": stages}, FINAL, tmp_path, Ledger(tmp_path, workers))["train"]["en"]
+    assert len(chunks) > 10
     characters = [" ".join("▁".join(line.split())) for line in ["", *make_lines(1), "a b"]]
-    assert (tmp_path / "output").read_bytes().decode() == "".join(line + "\n" for line in characters)
-    assert {path.name for path in tmp_path.iterdir()} == {"source", "output"}
+    assert b"".join(chunk.path.read_bytes() for chunk in chunks).decode() == "".join(f"{line}\n" for line in characters)
 
 
 def binarized(directory: Path, policy: LinePolicyConfig, num_workers: int, is_train: bool = True) -> dict[str, bytes]:
-    """Binarize random pairs; gives the content of the files made."""
+    """Binarize random pairs and join them; gives the content of the files made."""
     scratch, output = directory / f"scratch{num_workers}", directory / f"output{num_workers}"
     scratch.mkdir()
     output.mkdir()
-    texts = {side: write(scratch / side, make_lines(seed)) for seed, side in enumerate(("en", "de"))}
     vocabulary = Vocabulary.from_counts(dict.fromkeys(WORDS[:-1], 1))
     with Workers(num_workers) as workers:
-        vocabularies = {"en": vocabulary, "de": vocabulary}
-        figures, selection = binarize_split(
-            texts, texts, vocabularies, output / "train", policy, workers, scratch, is_train=is_train
-        )
+        paths = [write(scratch / side, make_lines(seed)) for seed, side in enumerate(("en", "de"))]
+        texts = {
+            path.name: Text((file,)) for path, file in zip(paths, inspect_files(paths, workers, scratch), strict=True)
+        }
+        chunks = {"train": {side: text.chunks for side, text in texts.items()}}
+        stores = binarize_texts(chunks, dict.fromkeys(texts, vocabulary), scratch, Ledger(scratch, workers))
+        fields = [*stores["train"].values()]
+        survey = Survey(texts, policy, is_train=is_train)
+        selection = survey.run(sizes_of(fields), scratch / "dropped", scratch / "kept")
+        changing = policy if selection.dropped else None
+        figures = {
+            side: merge_field(fields, number, output / f"train.{side}", len(vocabulary), changing)
+            for number, side in enumerate(texts)
+        }
     expected: dict[str, list[list[int]]] = {"en": [], "de": []}
     changed: dict[str, list[int]] = {}
     for number, pair in enumerate(zip(make_lines(0), make_lines(1), strict=True), start=1):
@@ -104,7 +108,7 @@ def binarized(directory: Path, policy: LinePolicyConfig, num_workers: int, is_tr
         assert figures[side].num_sequences == len(rows)
         assert figures[side].num_tokens == sum(map(len, rows))
         assert figures[side].num_unknown == sum(row.count(vocabulary.unk) for row in rows)
-    assert {path.name for path in scratch.iterdir() if path.suffix != ".json"} == {"en", "de"}
+        assert figures[side].lengths == dict(sorted(Counter(map(len, rows)).items()))
     return {path.name: path.read_bytes() for path in output.iterdir()}
 
 

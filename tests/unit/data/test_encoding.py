@@ -6,12 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from seqexp.corpora.parallel import ParallelCorpusConfig
 from seqexp.data import encoding, text
-from seqexp.data.indexed import TokenStore
 from seqexp.data.manifest import Manifest
 from seqexp.data.pairs import PairSamplingConfig, PairSplit, Sides
 from seqexp.data.policies import LinePolicyConfig, LongLines
@@ -83,7 +81,7 @@ def test_pieces_of_work_and_processes_change_nothing(
     expected = content(drawn(split))
     monkeypatch.setattr(text, "MIN_CHUNK_BYTES", 1)
     monkeypatch.setattr(text, "BLOCK_BYTES", 20)
-    monkeypatch.setattr(encoding, "MAX_CHUNK_BYTES", 30)
+    monkeypatch.setattr(text, "MAX_CHUNK_BYTES", 30)
     assert content(drawn(split, num_workers=num_workers)) == expected
 
 
@@ -218,11 +216,3 @@ def test_a_full_disk_is_told_in_one_line(make: Make, catalog: Catalog, monkeypat
     monkeypatch.setattr(encoding.TokenStoreWriter, "write", full)
     with pytest.raises(UserError, match=r"No space left on device; set TMPDIR to a folder with more room"):
         drawn(split)
-
-
-def test_an_empty_split(
-    make: Make, catalog: Catalog, write_corpus: Callable[..., ParallelCorpusConfig], tmp_path: Path
-) -> None:
-    split = load(make(corpus=write_corpus(valid=[]), stores=False), catalog, "valid")
-    assert len(split) == 0
-    assert np.array_equal(drawn(split).source.sizes, TokenStore(split.source.prefix).sizes)

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -6,18 +7,21 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from seqexp.corpora.embedded import EmbeddedCorpusConfig
 from seqexp.corpora.parallel import ParallelCorpusConfig
-from seqexp.data import assembly
-from seqexp.data.assembly import VocabularyConfig
-from seqexp.data.indexed import TokenStore
+from seqexp.data import assembly, binarize, counting, text, vocabularies
+from seqexp.data import prepare as preparing
+from seqexp.data.indexed import TokenStore, TokenStoreWriter
 from seqexp.data.manifest import DroppedRecord, Manifest
-from seqexp.data.policies import EmptyLines, LinePolicyConfig
+from seqexp.data.policies import EmptyLines, LinePolicyConfig, LongLines
 from seqexp.data.prepare import PrepareConfig, Prepared, prepare
 from seqexp.data.stages import load_vocabulary
+from seqexp.data.vocabularies import VocabularyConfig
+from seqexp.data.workspace import Workspace
 from seqexp.runtime.errors import UserError
 from seqexp.tokenizers.base import Tokenizer, TokenizerConfig
 from seqexp.tokenizers.characters import CharactersConfig
@@ -56,7 +60,7 @@ def test_a_data_directory(make_config: MakeConfig, catalog: Catalog, tmp_path: P
     assert manifest == prepared.manifest
     manifest.verify(prepared.directory)
     assert names_beside(prepared.directory) == {"data"}
-    expected = {record.name for record in manifest.files()} | {"manifest.json"}
+    expected = {record.name for record in manifest.files()} | {"manifest.json", "summary.json"}
     assert set(content(prepared.directory)) == expected
     assert (manifest.kind, manifest.source, manifest.target) == ("parallel", "en", "de")
     assert sentences(prepared, "train", "en")[:3] == ["the dog runs", "a cat", "the cat runs ."]
@@ -83,14 +87,25 @@ def test_dropped_pairs_are_counted_and_missing_from_the_raw_text(
     assert (prepared.directory / "raw" / "train.en").read_text() == "a\ne\n"
     assert (prepared.directory / "raw" / "train.de").read_text() == "b\nf\n"
     assert sentences(prepared, "train", "de") == ["b", "f"]
-    assert "2 empty" in prepared.summary()
+    train = make_config().corpus.train
+    assert f"train: 2 dropped, empty: {train}.en:2, {train}.de:3" in prepared.summary().splitlines()
+    rows = [row.split("\t") for row in (prepared.directory / "dropped.train.tsv").read_text().splitlines()]
+    assert rows == [["reason", "line", "tokens"], ["empty", f"{train}.en:2", "1"], ["empty", f"{train}.de:3", "1"]]
 
 
 def test_summary(make_config: MakeConfig, catalog: Catalog) -> None:
-    lines = prepare(make_config(), catalog).summary().splitlines()
-    assert lines[0].split() == ["split", "field", "sentences", "tokens", "unknown", "dropped"]
-    assert lines[1].split() == ["train", "en", "12", "48", "0.00%", "0"]
-    assert len(lines) == 7
+    prepared = prepare(make_config(), catalog)
+    lines = prepared.summary().splitlines()
+    percentiles = ["mean", "median", "95%", "99%", "longest"]
+    assert lines[0].split() == ["split", "field", "sentences", "tokens", "unknown", *percentiles]
+    assert lines[1].split() == ["train", "en", "12", "48", "0.00%", "4.0", "4", "5", "5", "5"]
+    assert lines[7:] == ["vocabulary vocabulary.txt: 16 tokens"]
+    figures = json.loads((prepared.directory / "summary.json").read_text())
+    assert figures == prepared.figures
+    assert prepare(make_config(), catalog).summary() == prepared.summary()
+    train = figures["splits"]["train"]["fields"]["en"]
+    assert list(train["files"].values()) == [12]
+    assert train["lengths"]["histogram"] == [[2, 3, 4], [4, 7, 8]]
 
 
 @pytest.mark.parametrize("subword", [SentencePieceConfig(vocabulary_size=26), SubwordNMTConfig(num_operations=10)])
@@ -216,44 +231,214 @@ def test_a_directory_of_something_else_is_never_replaced(
     assert prepare(make_config(), catalog).is_new
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-@pytest.mark.parametrize("step", ["binarize_split", "count_tokens", "file_record"])
+STEPS = [
+    (assembly, "encode_texts"),
+    (vocabularies, "count_tokens"),
+    (vocabularies, "learn_vocabulary"),
+    (preparing, "binarize_texts"),
+    (assembly, "merge_field"),
+    (assembly, "file_record"),
+    (preparing, "write_json"),
+]
+"""Functions of `prepare` in the order in which they are first called."""
+
+
+def fail_at(monkeypatch: pytest.MonkeyPatch, module: object, step: str, error: BaseException) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(module, step, fail)
+
+
+@pytest.mark.parametrize(("module", "step"), STEPS, ids=[step for _, step in STEPS])
 @pytest.mark.parametrize("has_old", [False, True])
-def test_an_interruption_leaves_nothing(
+def test_an_error_leaves_nothing(
     make_config: MakeConfig,
     catalog: Catalog,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
     step: str,
-    error: type[BaseException],
     has_old: bool,
 ) -> None:
     if has_old:
         prepare(make_config(subword=CharactersConfig()), catalog)
+    config = make_config(overwrite=True, tokenizer=MosesConfig())
     before = content(tmp_path)
-
-    def interrupt(*arguments: object, **options: object) -> None:
-        raise error
-
-    config = make_config(overwrite=True)
-    monkeypatch.setattr(assembly, step, interrupt)
-    with pytest.raises(error):
+    fail_at(monkeypatch, module, step, RuntimeError())
+    with pytest.raises(RuntimeError):
         prepare(config, catalog)
-    assert names_beside(tmp_path / "data") == ({"data"} if has_old else set())
-    assert {name: text for name, text in content(tmp_path).items() if name.startswith("data")} == {
-        name: text for name, text in before.items() if name.startswith("data")
-    }
+    assert content(tmp_path) == before
 
 
-def test_termination_leaves_nothing(
+@pytest.mark.parametrize(("module", "step"), STEPS, ids=[step for _, step in STEPS])
+def test_an_interrupted_preparation_goes_on(
+    make_config: MakeConfig,
+    catalog: Catalog,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    module: ModuleType,
+    step: str,
+) -> None:
+    monkeypatch.setattr(text, "MIN_CHUNK_BYTES", 30)
+    options = {"tokenizer": MosesConfig(), "subword": SubwordNMTConfig(num_operations=10)}
+    expected = content(prepare(make_config(**options, destination=str(tmp_path / "at_once")), catalog).directory)
+    config = make_config(**options)
+    with monkeypatch.context() as patch:
+        fail_at(patch, module, step, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            prepare(config, catalog)
+    assert names_beside(tmp_path / "data") == {"at_once", ".data.preparing"}
+    assert f"{tmp_path}/data: interrupted; the same command goes on from here" in caplog.text
+    assert step == "encode_texts" or "going on with what was interrupted" in _after_another_try(config, catalog, caplog)
+    assert content(prepare(config, catalog).directory) == expected
+    assert names_beside(tmp_path / "data") == {"at_once", "data"}
+
+
+def _after_another_try(config: PrepareConfig, catalog: Catalog, caplog: pytest.LogCaptureFixture) -> str:
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        prepare(config, catalog)
+    return caplog.text
+
+
+def test_what_is_finished_is_not_done_again(
     make_config: MakeConfig, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assembly, "count_tokens", lambda *arguments: os.kill(os.getpid(), signal.SIGTERM))
-    with pytest.raises(SystemExit) as caught:
-        prepare(make_config(), catalog)
+    monkeypatch.setattr(text, "MIN_CHUNK_BYTES", 30)
+    config = make_config(tokenizer=MosesConfig())
+    with monkeypatch.context() as patch:
+        fail_at(patch, preparing, "binarize_texts", KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            prepare(config, catalog)
+    with monkeypatch.context() as patch:
+        fail_at(patch, binarize, "_encode_chunk", AssertionError("text is encoded again"))
+        fail_at(patch, counting, "_count_part", AssertionError("tokens are counted again"))
+        assert prepare(config, catalog).is_new
+
+
+def test_a_damaged_part_is_made_again(
+    make_config: MakeConfig, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"tokenizer": MosesConfig()}
+    expected = content(prepare(make_config(**options, destination=str(tmp_path / "at_once")), catalog).directory)
+    with monkeypatch.context() as patch:
+        fail_at(patch, preparing, "binarize_texts", KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            prepare(make_config(**options), catalog)
+    damaged = next((tmp_path / ".data.preparing").glob("*/scratch/final.train.en.*"))
+    damaged.write_bytes(damaged.read_bytes().replace(b"dog", b"god"))
+    (tmp_path / ".data.preparing" / "lease.json").write_text("{")
+    assert content(prepare(make_config(**options), catalog).directory) == expected
+
+
+KILLED = """
+import os, signal, sys
+from seqexp.data import assembly, prepare, text, vocabularies
+from seqexp.data.indexed import DTYPES, TokenStoreWriter
+from seqexp.preprocess import cli
+text.MIN_CHUNK_BYTES = 30
+def kill(*arguments):
+    os.kill(os.getpid(), signal.SIGKILL)
+def write_and_kill(fields, number, prefix, *arguments):
+    with TokenStoreWriter(prefix, DTYPES[1]):
+        kill()
+step = sys.argv.pop(1)
+if step == "writing":
+    assembly.merge_field = write_and_kill
+else:
+    setattr(prepare, step, kill)
+cli()
+"""
+
+
+@pytest.mark.parametrize("step", ["writing", "read_alignments"])
+def test_after_a_kill(make_config: MakeConfig, catalog: Catalog, tmp_path: Path, step: str) -> None:
+    corpus = make_config().corpus
+    corpus.alignments = "align"
+    for split, num_lines in (("train", 12), ("test", 3)):
+        (tmp_path / f"{split}.align").write_text("\n" * num_lines)
+    options = {"corpus": corpus, "subword": CharactersConfig()}
+    expected = content(prepare(make_config(**options, destination=str(tmp_path / "at_once")), catalog).directory)
+    arguments = ["corpus=parallel", "corpus.source_lang=en", "corpus.target_lang=de", "corpus.alignments=align"]
+    arguments += [f"corpus.{split}={tmp_path / split}" for split in ("train", "valid", "test")]
+    arguments += ["subword=characters", f"destination={tmp_path / 'data'}", "num_workers=1"]
+    killed = subprocess.run([sys.executable, "-c", KILLED, step, *arguments], capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert (tmp_path / ".data.preparing" / "lease.json").exists()
+    if step == "writing":
+        assert [*(tmp_path / ".data.preparing").glob("*/data/.train.en.bin.*.tmp")] != []
+    assert content(prepare(make_config(**options), catalog).directory) == expected
+    assert names_beside(tmp_path / "data") == {"at_once", "data"}
+
+
+def test_termination_can_be_gone_on_from(
+    make_config: MakeConfig, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(vocabularies, "count_tokens", lambda *arguments: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(SystemExit) as caught:
+            prepare(make_config(), catalog)
     assert caught.value.code == 143
-    assert names_beside(tmp_path / "data") == set()
+    assert names_beside(tmp_path / "data") == {".data.preparing"}
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert prepare(make_config(), catalog).is_new
+    assert names_beside(tmp_path / "data") == {"data"}
+
+
+def test_a_mistake_does_not_cost_what_was_interrupted(
+    make_config: MakeConfig, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other options begin anew, beside it; when it has been left for a week, it is deleted."""
+
+    def interrupt(**options: object) -> None:
+        with monkeypatch.context() as patch:
+            fail_at(patch, preparing, "binarize_texts", KeyboardInterrupt())
+            with pytest.raises(KeyboardInterrupt):
+                prepare(make_config(**options), catalog)
+
+    interrupt()
+    before = content(tmp_path)
+    with pytest.raises(UserError, match="cannot be read"):
+        prepare(make_config(vocabulary=VocabularyConfig(source="missing")), catalog)
+    with pytest.raises(UserError, match="more than 2 tokens"):
+        prepare(make_config(lines=LinePolicyConfig(long=LongLines.error, max_tokens=2)), catalog)
+    assert content(tmp_path) == before
+    begun = next((tmp_path / ".data.preparing").glob("*/ledger.jsonl"))
+    os.utime(begun, (0, 0))
+    interrupt(subword=CharactersConfig())
+    assert not begun.exists()
+
+
+def test_what_a_kill_at_the_very_end_leaves_is_removed(
+    make_config: MakeConfig, catalog: Catalog, tmp_path: Path
+) -> None:
+    first = prepare(make_config(), catalog)
+    assert first.manifest.definition
+    for name in (first.manifest.definition[:16], "old"):
+        (tmp_path / ".data.preparing" / name / "scratch").mkdir(parents=True)
+    assert not prepare(make_config(), catalog).is_new
+    assert names_beside(tmp_path / "data") == {"data"}
+
+
+def test_two_at_once(make_config: MakeConfig, catalog: Catalog, tmp_path: Path) -> None:
+    with (
+        Workspace(tmp_path / "data"),
+        pytest.raises(UserError, match=r"in use by process .* choose another destination"),
+    ):
+        prepare(make_config(), catalog)
+    assert names_beside(tmp_path / "data") == set()
+
+
+def test_a_full_disk(
+    make_config: MakeConfig, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    fail_at(monkeypatch, TokenStoreWriter, "write", error)
+    with pytest.raises(UserError, match=rf"destination={tmp_path}/data: .* cannot be written: No space left on device"):
+        prepare(make_config(destination=str(tmp_path / "data")), catalog)
+    assert names_beside(tmp_path / "data") == set()
 
 
 def test_torch_is_not_imported() -> None:
@@ -282,7 +467,7 @@ def test_a_changed_given_file_is_another_definition(make_config: MakeConfig, cat
     with pytest.raises(UserError, match="other options or text"):
         prepare(config, catalog)
     (tmp_path / "given.txt").unlink()
-    with pytest.raises(UserError, match=r"given.txt cannot be read"):
+    with pytest.raises(UserError, match=r"given.txt: the vocabulary cannot be read"):
         prepare(config, catalog)
 
 
@@ -362,14 +547,120 @@ def test_no_paths_are_kept(make_config: MakeConfig, catalog: Catalog, tmp_path: 
     assert str(tmp_path) not in json.dumps((prepared.directory / "manifest.json").read_text())
 
 
-@pytest.mark.parametrize(
-    "options", [{"max_size": 4}, {"multiple_of": 0}, {"joint": True, "target": "x"}], ids=["size", "multiple", "target"]
-)
-def test_vocabulary_options_that_are_refused(options: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=list(options)[-1]):
-        VocabularyConfig(**options)  # type: ignore[arg-type]
-
-
 def test_the_number_of_workers_is_positive() -> None:
     with pytest.raises(ValueError, match="num_workers=0"):
         PrepareConfig(num_workers=0)
+
+
+def test_shards_and_named_sets(
+    make_config: MakeConfig, write_corpus: WriteCorpus, catalog: Catalog, tmp_path: Path
+) -> None:
+    """Shards are one split, in order; every set has its own name; lines are named in their own file."""
+    write_corpus(part1=[("a", "b"), ("", "c")], part2=[("d e", "f"), ("g", "")], news=[("a", "x")], ted=[("d", "y")])
+    corpus = ParallelCorpusConfig(
+        source_lang="en",
+        target_lang="de",
+        train=[str(tmp_path / "part1"), str(tmp_path / "part2")],
+        valid=[str(tmp_path / "news"), str(tmp_path / "ted")],
+        test={"ted-2016": str(tmp_path / "ted")},
+    )
+    prepared = prepare(make_config(corpus=corpus), catalog)
+    assert {name: split.num_examples for name, split in prepared.manifest.splits.items()} == {
+        "train": 2,
+        "valid": 1,
+        "valid1": 1,
+        "ted-2016": 1,
+    }
+    assert sentences(prepared, "train", "en") == ["a", "d e"]
+    assert (prepared.directory / "raw" / "train.en").read_text() == "a\nd e\n"
+    assert sentences(prepared, "valid1", "en") == sentences(prepared, "ted-2016", "en") == ["d"]
+    assert prepared.manifest.splits["train"].dropped == {"empty": DroppedRecord(2, [2, 4])}
+    assert f"train: 2 dropped, empty: {tmp_path}/part1.en:2, {tmp_path}/part2.de:2" in prepared.summary()
+    files = prepared.figures["splits"]["train"]["fields"]["en"]["files"]
+    assert files == {f"{tmp_path}/part1.en": 2, f"{tmp_path}/part2.en": 2}
+    (tmp_path / "part2.de").write_text("f\n")
+    with pytest.raises(UserError, match=r"part2.en has 2 lines, .*part2.de has 1"):
+        prepare(make_config(corpus=corpus), catalog)
+
+
+def test_one_file_or_its_shards(
+    make_config: MakeConfig, write_corpus: WriteCorpus, catalog: Catalog, tmp_path: Path
+) -> None:
+    config = make_config(tokenizer=MosesConfig(), subword=SubwordNMTConfig(num_operations=10))
+    whole = prepare(config, catalog)
+    lines = {side: (tmp_path / f"train.{side}").read_text().splitlines(keepends=True) for side in ("en", "de")}
+    for side, text_of_side in lines.items():
+        (tmp_path / f"part1.{side}").write_text("".join(text_of_side[:5]).removesuffix("\n"))
+        (tmp_path / f"part2.{side}").write_text("".join(text_of_side[5:]))
+    config.corpus.train = [str(tmp_path / "part1"), str(tmp_path / "part2")]  # type: ignore[attr-defined]
+    config.destination = str(tmp_path / "sharded")
+    sharded = prepare(config, catalog)
+    assert sharded.manifest.identity() == whole.manifest.identity()
+    names = ("summary.json", "manifest.json")
+    first, second = ({n: c for n, c in content(made.directory).items() if n not in names} for made in (whole, sharded))
+    assert first == second
+
+
+def test_only_vocabularies_and_what_is_made_with_them(
+    make_config: MakeConfig, catalog: Catalog, tmp_path: Path
+) -> None:
+    options = {"tokenizer": MosesConfig(), "subword": SubwordNMTConfig(num_operations=10, joint=False)}
+    separate = VocabularyConfig(joint=False, threshold={"source": 5, "target": 0})
+    whole = prepare(make_config(**options, vocabulary=separate, destination=str(tmp_path / "whole")), catalog)
+    separate.only = True
+    only = prepare(make_config(**options, vocabulary=separate), catalog)
+    assert only.manifest.splits == {}
+    assert set(content(only.directory)) == {
+        *("manifest.json", "summary.json", "codes.en.bpe", "codes.de.bpe", "vocabulary.en.txt", "vocabulary.de.txt")
+    }
+    assert only.summary().splitlines() == [
+        "vocabulary vocabulary.en.txt: 8 tokens",
+        "vocabulary vocabulary.de.txt: 16 tokens",
+    ]
+    config = make_config(**options, vocabulary=VocabularyConfig(joint=False), destination=str(tmp_path / "next"))
+    config.reuse = str(only.directory)
+    made = prepare(config, catalog)
+    names = ("summary.json", "manifest.json")
+    first, second = ({n: c for n, c in content(made.directory).items() if n not in names} for made in (whole, made))
+    assert first == second
+    config.corpus.train = None  # type: ignore[attr-defined]
+    config.destination = str(tmp_path / "held_out")
+    held_out = prepare(config, catalog)
+    assert list(held_out.manifest.splits) == ["valid", "test"]
+    assert held_out.manifest.splits["test"] == whole.manifest.splits["test"]
+    config.reuse = None
+    with pytest.raises(UserError, match=r"corpus.train=null: .* give it, or reuse="):
+        prepare(config, catalog)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"subword": SubwordNMTConfig(num_operations=11)}, r"made with subword.num_operations=10, not 11"),
+        ({"subword": CharactersConfig()}, "made with subword=subword/subword_nmt, not subword/characters"),
+        ({"vocabulary": VocabularyConfig(joint=False)}, "made with vocabulary.joint=True, not False"),
+        ({"vocabulary": VocabularyConfig(source="x")}, "leave vocabulary.source and .target out"),
+        ({"reuse": "missing"}, "missing: not a prepared data directory"),
+    ],
+)
+def test_what_cannot_be_reused(
+    make_config: MakeConfig, catalog: Catalog, tmp_path: Path, options: dict[str, object], message: str
+) -> None:
+    prepare(make_config(subword=SubwordNMTConfig(num_operations=10), destination=str(tmp_path / "first")), catalog)
+    defaults = {"subword": SubwordNMTConfig(num_operations=10), "reuse": str(tmp_path / "first")}
+    with pytest.raises(UserError, match=message):
+        prepare(make_config(**{**defaults, **options}), catalog)
+    assert names_beside(tmp_path / "data") == {"first"}
+
+
+def test_other_languages_are_not_reused(
+    make_config: MakeConfig, write_corpus: WriteCorpus, catalog: Catalog, tmp_path: Path
+) -> None:
+    first = prepare(make_config(destination=str(tmp_path / "first")), catalog)
+    corpus = write_corpus()
+    corpus.source_lang, corpus.target_lang = "de", "en"
+    with pytest.raises(UserError, match="made with languages=en, de, not de, en"):
+        prepare(make_config(corpus=corpus, reuse=str(first.directory)), catalog)
+    (first.directory / "vocabulary.txt").write_text("a 1\n")
+    with pytest.raises(UserError, match=r"vocabulary.txt: it has 4 bytes"):
+        prepare(make_config(reuse=str(first.directory)), catalog)
