@@ -27,7 +27,7 @@ PASS_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 """Between two tries where a tracker takes nothing."""
 
-NICENESS = 10
+NICENESS = 19
 """The training beside it comes first."""
 
 
@@ -118,7 +118,7 @@ def follow(each: RunDirectory, config: SyncConfig) -> None:
     Raises:
         UserError: not everything could be sent in the end.
     """
-    os.nice(NICENESS)
+    give_way()
     (each.path / FOLDER).mkdir(exist_ok=True)
     with contextlib.ExitStack() as stack:
         stack.enter_context(wait_for_lease(each))
@@ -138,6 +138,14 @@ def follow(each: RunDirectory, config: SyncConfig) -> None:
     failures = [Failure(f.error, [f.sender.num_unsent()]) for f in following if f.error is not None]
     if failures:
         raise UserError("; ".join(map(str, failures)))
+
+
+def give_way() -> None:
+    """Let the training beside it have the processors first."""
+    os.nice(NICENESS)
+    # Linux shares processors out among sessions before it looks at the niceness of their processes.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(NICENESS))
 
 
 class Followed:
