@@ -124,7 +124,7 @@ def timed_training(output: Path, arguments: list[str]) -> None:
     from seqexp.training.trainer import Trainer
 
     times: dict[str, list[float]] = {"update": [], "journal": [], "journal_processor": [], "end": []}
-    write, after_update, leave = Journal.write, Trainer._after_update, Following.__exit__
+    write, after_attempt, leave = Journal.write, Trainer._after_attempt, Following.__exit__
     last = [0.0]
 
     def timed_write(self: Journal, kind: str, update: int, **values: Any) -> None:
@@ -133,8 +133,8 @@ def timed_training(output: Path, arguments: list[str]) -> None:
         times["journal"].append(time.perf_counter() - started)
         times["journal_processor"].append(time.thread_time() - worked)
 
-    def timed_update(self: Trainer) -> None:
-        after_update(self)
+    def timed_attempt(self: Trainer, *, made: bool) -> None:
+        after_attempt(self, made=made)
         now = time.perf_counter()
         if last[0] and self.progress.stop_reason is None:
             times["update"].append(now - last[0])
@@ -145,7 +145,7 @@ def timed_training(output: Path, arguments: list[str]) -> None:
         leave(self, *error)
         times["end"].append(time.perf_counter() - started)
 
-    Journal.write, Trainer._after_update, Following.__exit__ = timed_write, timed_update, timed_leave  # type: ignore
+    Journal.write, Trainer._after_attempt, Following.__exit__ = timed_write, timed_attempt, timed_leave  # type: ignore
     sys.argv = ["train", *arguments]
     try:
         train.cli()

@@ -94,6 +94,7 @@ def run(
     def job(node: DictConfig) -> Any:
         nonlocal started
         started = True
+        _mask_sweep_file()
         try:
             with mistakes.refusals_told():
                 return main(typed(node, config_class))
@@ -225,6 +226,14 @@ def _known_keys(name: str, overrides: list[str]) -> list[str]:
         except (HydraException, OmegaConfBaseException):
             node = hydra.compose(name)
     return mistakes.keys_of(node)
+
+
+def _mask_sweep_file() -> None:
+    """Hydra writes the overrides of a sweep down before its first job: leave no password there."""
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        path = Path(HydraConfig.get().sweep.dir) / "multirun.yaml"
+        if path.exists() and (text := path.read_text(encoding="utf-8")) != mask(text):
+            path.write_text(mask(text), encoding="utf-8")
 
 
 def _leave(error: Exception, trace_wanted: bool) -> None:

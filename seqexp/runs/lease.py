@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,6 +12,8 @@ from seqexp.runtime.errors import UserError
 from seqexp.runtime.files import write_json
 
 HEARTBEAT_SECONDS = 10.0
+CHECK_SECONDS = 1.0
+"""Who has looked at the lease within this time need not look again: it takes longer than that to be taken over."""
 LEASE = "lease.json"
 
 
@@ -28,6 +31,7 @@ class Lease:
         """Whose lease was taken over and why, None where the directory was free."""
         self._advice = advice
         self._lost = False
+        self._checked = float("-inf")
         self._stop = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="lease heartbeat", daemon=True)
 
@@ -63,7 +67,9 @@ class Lease:
         Raises:
             UserError: another process has taken the lease over, because this one gave no sign of life for too long.
         """
-        self._lost = self._lost or not is_this_process(read_owner(self.path))
+        if not self._lost and time.monotonic() - self._checked > CHECK_SECONDS:
+            self._lost = not is_this_process(read_owner(self.path))
+            self._checked = time.monotonic()
         if self._lost:
             raise UserError(f"{self.path.parent} was taken over by another process: this one writes no more")
 

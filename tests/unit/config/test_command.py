@@ -159,3 +159,12 @@ def test_a_reader_that_has_gone(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", command_line], capture_output=True, text=True, cwd=tmp_path)
     assert done.stderr == ""
     assert done.stdout in ("141\n", "0\n")  # 0 where everything was written before the reader went
+
+
+def test_no_password_stays_in_the_file_of_a_sweep(run: Any, tmp_path: Path) -> None:
+    status, configs, _ = run("--multirun", "name='http://ann:secret@host/'", "optimizer.lr=1,2")
+    assert status == 0
+    assert configs[0].name == "http://ann:secret@host/"
+    written = (tmp_path / "outputs/multirun/multirun.yaml").read_text()
+    assert "secret" not in written
+    assert "http://***@host/" in written

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from seqexp.runs import lease as lease_module
 from seqexp.runs.lease import Lease
 from seqexp.runs.lock import STALE_SECONDS
 from seqexp.runtime.errors import UserError
@@ -61,7 +62,8 @@ def test_a_job_that_was_started_again_takes_its_own_lease_at_once(
         assert "job 7 was started again" in lease.taken_from
 
 
-def test_who_lost_the_lease_writes_no_more(tmp_path: Path) -> None:
+def test_who_lost_the_lease_writes_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_module, "CHECK_SECONDS", 0.0)
     with Lease(tmp_path) as lease:
         lease.require()
         write_lease(tmp_path, host="elsewhere")
