@@ -8,7 +8,8 @@ PAGE = ROOT / "docs/mistakes.md"
 HEADER = """\
 # What a mistake looks like
 
-Made by `docs/generate_mistakes.py` from the table in `tests/integration/mistakes.py`; do not edit. Every line is a
+Made by `docs/generate_mistakes.py` from the tables of `tests/integration/mistakes.py` and
+`test_preprocess_mistakes.py`; do not edit. Every line is a
 test: the command prints the line on standard error (after `error: `), leaves with the exit status, and leaves behind no
 more than is said here. `...` stands for what varies. In the folder lie `data` (prepared data), `run` (a finished run on
 it) and `text` (raw text). `HYDRA_FULL_ERROR=1` shows the stack trace as well.
@@ -21,6 +22,7 @@ it) and `text` (raw text). `HYDRA_FULL_ERROR=1` shows the stack trace as well.
 def page() -> str:
     sys.path.insert(0, str(ROOT))
     from tests.integration.mistakes import MISTAKES, TRAIN
+    from tests.integration.test_preprocess_mistakes import FILES, OPTIONS
 
     rows = []
     for mistake in MISTAKES:
@@ -29,6 +31,11 @@ def page() -> str:
         left = ", ".join(mistake.left) or "nothing"
         cells = [mistake.what, f"`{command}`", str(mistake.status), mistake.line, left]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    for what, (_, line) in FILES.items():
+        rows.append(f"| text: {what} | `preprocess` | 2 | {line} | nothing |")
+    for options, line in OPTIONS:
+        given = " ".join(f"{key}={value}" for key, value in options.items())
+        rows.append(f"| options of preprocess | `preprocess {given}` | 2 | {line} ... | nothing |")
     return HEADER + "\n".join(rows) + "\n"
 
 
