@@ -129,7 +129,9 @@ def config_class(component: str, trust: Sequence[str] = ()) -> type[ComponentCon
         location = component
     if location is None:
         advice = (
-            f"if you trust that code, name it: trust=[{component}]" if ":" in component else "is a plug-in missing?"
+            f"if you trust that code, name it: trust=[{component}]"
+            if ":" in component
+            else "give plugins=[...] if a plug-in brings it"
         )
         raise UserError(f"component {component} is not in the catalog; {advice}")
     return import_config(location)

@@ -29,6 +29,7 @@ from seqexp.pretrained import (
     run_generator,
 )
 from seqexp.runs.identity import digest
+from seqexp.runs.output import output_directory
 from seqexp.runtime.files import atomic_path, read_lines, sha256_of_file, write_json, write_text
 from seqexp.runtime.logs import show_messages
 from seqexp.runtime.memory import use_large_pages
@@ -78,15 +79,18 @@ def main(config: GenerateConfig) -> dict[str, float]:
         trust=config.trust,
     )
     split = load_input(config, model)
+    key = output_key(config, generator)
+    name = config.split if config.input is None else Path(config.input).name
+    output = output_directory(config.output, Path(config.run[0]) / "generate" / f"{name}-{key}", key)
     started = time.monotonic()
     translations = dict(with_speed(model, split))
     seconds = time.monotonic() - started
-    output = output_directory(config, generator)
     best = {number: best_text(translations[number]) for number in range(len(split))}
     write_text(output / "hypotheses.txt", "".join(f"{text}\n" for text in best.values()))
     write_jsonl(output / "hypotheses.jsonl", split, translations)
     figures: dict[str, Any] = {
         "status": "finished",
+        "key": key,
         "sentences": len(split),
         "seconds": round(seconds, 2),
         "sentences_per_second": round(len(split) / seconds, 1),
@@ -128,19 +132,16 @@ def with_speed(model: TrainedModel, split: Split) -> Iterator[tuple[int, list[Tr
             logger.info("%d of %d sentences, %.1f per second", done, len(split), done / (shown - started))
 
 
-def output_directory(config: GenerateConfig, generator: GeneratorConfig) -> Path:
-    """`<run>/generate/<split>-<key>`, the key made from what the output depends on."""
-    if config.output is not None:
-        return Path(config.output)
+def output_key(config: GenerateConfig, generator: GeneratorConfig) -> str:
+    """Hash of what the output depends on."""
     weights = [find_checkpoint(path, config.checkpoint, config.trust) for path in config.run]
     content = {
         "generator": to_saved(generator, component_name),
         "weights": [checkpoint.info["files"]["model.safetensors"]["sha256"] for checkpoint in weights],
-        "input": None if config.input is None else sha256_of_file(Path(config.input)),
+        "input": config.split if config.input is None else sha256_of_file(Path(config.input)),
         "data": config.task.data,
     }
-    name = config.split if config.input is None else Path(config.input).name
-    return Path(config.run[0]) / "generate" / f"{name}-{digest(content)[:12]}"
+    return digest(content)[:12]
 
 
 def write_jsonl(path: Path, split: Split, translations: dict[int, list[Translation]]) -> None:

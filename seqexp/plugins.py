@@ -94,6 +94,8 @@ def _import(name: str) -> ModuleType:
         return import_module(name)
     except ImportError as error:
         raise UserError(f"plug-in {name} cannot be imported: {error}") from error
+    except Exception as error:  # whatever its code does; HYDRA_FULL_ERROR=1 shows where
+        raise UserError(f"plug-in {name} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def _catalog_of(module: ModuleType, name: str) -> Mapping[str, Mapping[str, str]]:

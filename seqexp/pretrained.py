@@ -51,6 +51,10 @@ class Translation:
     """Log-probability of each token, in nats."""
 
 
+NOTHING = Translation(text="", score=0.0, tokens=[], token_scores=[])
+"""Of an empty line."""
+
+
 @dataclass
 class TrainedModel:
     """One model, or several that vote, with the text stages and the generator that they were trained with."""
@@ -67,7 +71,13 @@ class TrainedModel:
         return [best_text(translations) for translations in self.nbest(sentences)]
 
     def nbest(self, sentences: Sequence[str]) -> list[list[Translation]]:
-        """The translations of each sentence, best first, as many as the generator's `nbest` says."""
+        """The translations of each sentence, best first, as many as the generator's `nbest` says.
+
+        Raises:
+            TypeError: one string instead of a list.
+        """
+        if isinstance(sentences, str):
+            raise TypeError("give a list of sentences: [text]")
         split = self.task.encode(sentences)
         found = dict(self.generate(split))
         return [found[number] for number in range(len(sentences))]
@@ -75,6 +85,9 @@ class TrainedModel:
     def generate(self, split: Any) -> Iterator[tuple[int, list[Translation]]]:
         """Translate a split; yields numbers of examples with their translations, short sentences first."""
         for number, hypotheses in generate_batches(self.generator, self.models, split, self.limits, self.precision):
+            if not split.source_text(number).strip():
+                yield number, [NOTHING]  # whatever a model would make up of an empty line
+                continue
             yield (
                 number,
                 [

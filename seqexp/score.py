@@ -6,9 +6,11 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from seqexp.config.base import CommandConfig, one_or_more
+from seqexp.config.base import CommandConfig, one_or_more, require
 from seqexp.config.build import build
 from seqexp.plugins import run
+from seqexp.runs.identity import digest
+from seqexp.runs.output import output_directory
 from seqexp.runtime.errors import UserError
 from seqexp.runtime.files import read_lines, write_json
 from seqexp.scorers.base import Scorer, ScorerConfig
@@ -22,10 +24,11 @@ class ScoreConfig(CommandConfig):
     """File of reference translations, line by line; a list of files for several references of each sentence."""
     scorer: dict[str, ScorerConfig] = field(default_factory=dict)
     output: str | None = None
-    """Directory for `result.json`; null: `score-<name of the hypotheses>`, beside them."""
+    """Directory for `result.json`; null: `score-<name of the hypotheses>-<key>`, beside them."""
 
     def __post_init__(self) -> None:
         self.references = one_or_more("references", self.references, "file")
+        require(bool(self.scorer), "scorer", [], "at least one")
 
 
 def main(config: ScoreConfig) -> dict[str, float]:
@@ -47,9 +50,12 @@ def main(config: ScoreConfig) -> dict[str, float]:
         scores[name] = scorer.result()
         print(scores[name].text)
     hypotheses_path = Path(config.hypotheses)
-    output = Path(config.output or hypotheses_path.with_name(f"score-{hypotheses_path.name}")) / "result.json"
+    scorers = {name: score.signature for name, score in scores.items()}
+    key = digest({"texts": [hypotheses, references], "scorers": scorers})[:12]
+    default = hypotheses_path.with_name(f"score-{hypotheses_path.stem}-{key}")
+    output = output_directory(config.output, default, key) / "result.json"
     result = {name: {"score": score.value, "signature": score.signature} for name, score in scores.items()}
-    write_json(output, {"hypotheses": config.hypotheses, "references": config.references, "scores": result})
+    write_json(output, {"key": key, "hypotheses": config.hypotheses, "references": config.references, "scores": result})
     print(f"result: {output}")
     return {name: score.value for name, score in scores.items()}
 

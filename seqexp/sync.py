@@ -27,7 +27,7 @@ PASS_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 """Between two tries where a tracker takes nothing."""
 
-NICENESS = 19
+NICENESS = 10
 """The training beside it comes first."""
 
 

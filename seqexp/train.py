@@ -137,6 +137,8 @@ def parent_checkpoint(config: TrainConfig, task: Task) -> Checkpoint | None:
     path = config.checkpoint.continue_from
     if path is None:
         return None
+    if not any((Path(path) / name).exists() for name in ("config.json", "checkpoint.json")):
+        raise UserError(f"checkpoint.continue_from={path} is neither the directory of a run nor that of a checkpoint")
     parent = find_checkpoint(path, "last", config.trust)
     parent.verify()
     if load_task(parent, config.trust).text_identity != task.text_identity:

@@ -16,6 +16,7 @@ from seqexp.generators.base import GeneratorConfig
 from seqexp.plugins import run
 from seqexp.pretrained import DataPlace, find_checkpoint, load_data, load_model, run_config, run_generator
 from seqexp.runs.identity import digest
+from seqexp.runs.output import output_directory
 from seqexp.runtime.files import write_json, write_text
 from seqexp.runtime.logs import show_messages
 from seqexp.runtime.memory import use_large_pages
@@ -74,7 +75,9 @@ def main(config: ValidateConfig) -> dict[str, float]:
         "generator": to_saved(generator, component_name) if config.scores else None,
         "scorer": to_saved(config.scorer, component_name),
     }
-    output = Path(config.output or Path(config.run) / "validate" / f"{'-'.join(config.splits)}-{digest(content)[:12]}")
+    key = digest(content)[:12]
+    default = Path(config.run) / "validate" / f"{'-'.join(config.splits)}-{key}"
+    output = output_directory(config.output, default, key)
     for split, evaluation in found.items():
         print(" | ".join([split, f"update {checkpoint.update}", *format_metrics(evaluation.metrics)]))
         for score in evaluation.scores.values():
@@ -83,6 +86,7 @@ def main(config: ValidateConfig) -> dict[str, float]:
             write_text(output / f"{split}.hypotheses.txt", "".join(f"{line}\n" for line in evaluation.hypotheses))
     figures = {
         "status": "finished",
+        "key": key,
         "checkpoint": str(checkpoint.path),
         "update": checkpoint.update,
         **{split: evaluation.metrics for split, evaluation in found.items()},

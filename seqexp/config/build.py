@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from hydra.errors import HydraException
 from hydra.utils import instantiate
 
 from seqexp.config.base import ComponentConfig
@@ -19,7 +20,11 @@ def build(config: ComponentConfig, **runtime: Any) -> Any:
     Raises:
         UserError: the component refuses its options.
     """
-    factory = instantiate({"_target_": config._target_, "_partial_": True}, _recursive_=False)
+    try:
+        factory = instantiate({"_target_": config._target_, "_partial_": True}, _recursive_=False)
+    except HydraException as error:
+        cause = error.__cause__ or error
+        raise UserError(f"_target_={config._target_} cannot be found: {str(cause).splitlines()[0]}") from error
     try:
         if config.fields_as_arguments:
             return factory(**runtime, **arguments(config))

@@ -106,6 +106,7 @@ def run(
     job.__module__, job.__qualname__ = "seqexp", name
     application = hydra.main(version_base="1.3", config_path=config_dir(), config_name=name)(job)
     try:
+        mistakes.refuse_unknown_flags(sys.argv[1:], lambda: _known_keys(name, []))
         groups = prepare()
         register(name, config_class, groups)
         if help_wanted(sys.argv[1:]):
@@ -179,10 +180,9 @@ def help_text(name: str, groups: Iterable[str], arguments: list[str]) -> str:
     overrides = [argument for argument in arguments if not argument.startswith("-")]
     with _composing():
         loader = GlobalHydra.instance().config_loader()
-        choices = {
-            group: loader.get_group_options(group, ObjectType.CONFIG) for group in (*groups, "experiment", "debug")
-        }
         node = hydra.compose(name, overrides, return_hydra_config=True)
+        also = [group for group in ("experiment", "debug") if group in node.hydra.runtime.choices]
+        choices = {group: loader.get_group_options(group, ObjectType.CONFIG) for group in (*groups, *also)}
     header = node.hydra.help.header.strip()
     with open_dict(node):
         del node["hydra"]

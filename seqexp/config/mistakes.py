@@ -33,6 +33,14 @@ ENVIRONMENT = frozenset(
 """Errors of the operating system that its user can mend."""
 
 
+_FLAGS = """
+--help -h --hydra-help --version --cfg -c --resolve --package -p --run -r --multirun -m --shell-completion -sc
+--config-path -cp --config-name -cn --config-dir -cd --experimental-rerun --info -i
+"""
+FLAGS = frozenset(_FLAGS.split())
+"""Those of Hydra; everything else is written key=value."""
+
+
 @contextlib.contextmanager
 def refusals_told() -> Iterator[None]:
     """Turn what the operating system refuses (no space, no permission) into a UserError of one line."""
@@ -43,6 +51,19 @@ def refusals_told() -> Iterator[None]:
             raise
         where = f"{error.filename}: " if error.filename else ""
         raise UserError(f"{where}{error.strerror}") from error
+
+
+def refuse_unknown_flags(arguments: list[str], known_keys: Callable[[], list[str]]) -> None:
+    """
+    Raises:
+        UserError: an argument looks like an option of another program, `--lr 0.1`.
+    """
+    for argument in arguments:
+        name = argument.partition("=")[0]
+        if name.startswith("-") and name not in FLAGS:
+            word = name.lstrip("-").replace("-", "_")
+            key = next((key for key in sorted(known_keys(), key=_depth) if key.rpartition(".")[2] == word), "key")
+            raise UserError(f"unknown flag {name}: options are written {key}=value")
 
 
 def yaml_error(error: yaml.YAMLError) -> str:
@@ -65,7 +86,10 @@ def explain(error: Exception, known_keys: KnownKeys, choices: Choices, arguments
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _unknown_choice(error.missing_cfg_file, choices)
     if isinstance(error, OverrideParseException):
-        return f"cannot read the override {error.override!r}: write key=value, and quote values with special characters"
+        right = "quote values with special characters twice: 'name=\"two words\"'"
+        if "=" not in str(error.override):
+            right = "write key=value, such as run=outputs/default/..."
+        return f"cannot read the override {error.override!r}: {right}"
     text = str(error)
     if match := re.search(r"Could not override '([^']+)'", text):
         cause = error.__cause__
@@ -83,7 +107,8 @@ def explain(error: Exception, known_keys: KnownKeys, choices: Choices, arguments
 
 def value_error(error: BaseException) -> str:
     """An OmegaConf error as `key: what is wrong`."""
-    first = str(error).strip().splitlines()[0]
+    lines = str(error).strip().splitlines()
+    first = f"{lines[0]} {lines[1].strip()}" if lines[0].endswith(":") and len(lines) > 1 else lines[0]
     key = getattr(error, "full_key", None)
     return f"{key}: {first}" if key else first
 

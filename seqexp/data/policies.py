@@ -48,6 +48,8 @@ class LinePolicyConfig:
     def __post_init__(self) -> None:
         maximum = self.max_tokens
         require(maximum is None or maximum > 1, "max_tokens", maximum, "more than 1, or null")
+        cuts = self.long is LongLines.truncate and maximum is None
+        require(not cuts, "long", "truncate", "it needs lines.max_tokens")
 
     def faults(self, sizes: Sizes) -> Faults:
         found = {} if self.empty is EmptyLines.keep else {"empty": sizes == 1}

@@ -1,5 +1,6 @@
 """`python -m seqexp.runs`: list runs, show one, delete those that are no longer wanted."""
 
+import contextlib
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -43,8 +44,10 @@ class RunsConfig(CommandConfig):
 
     def __post_init__(self) -> None:
         require(self.older_than_days >= 0, "older_than_days", self.older_than_days, "a number from 0")
-        shown = self.action is not Action.show or self.run is not None
-        require(shown, "run", self.run, "action=show needs the directory of a run")
+        is_shown = self.action is Action.show
+        require(
+            is_shown == (self.run is not None), "run", self.run, "action=show, and only that, needs a run's directory"
+        )
         require(
             self.action is not Action.clean or bool(self.status),
             "status",
@@ -62,9 +65,12 @@ def main(config: RunsConfig) -> None:
         print(table(chosen))
         return
     for directory in chosen:
+        what = f"{directory.path} ({size(directory.path)})"
         if config.confirm:
             shutil.rmtree(directory.path)
-        print(f"{'deleted' if config.confirm else 'would delete'} {directory.path} ({size(directory.path)})")
+            with contextlib.suppress(OSError):  # the experiment has other runs
+                directory.path.parent.rmdir()
+        print(f"{'deleted' if config.confirm else 'would delete'} {what}")
     if chosen and not config.confirm:
         print("confirm=true deletes them")
     if not chosen:
@@ -133,7 +139,7 @@ def description(directory: RunDirectory) -> list[str]:
         "run": directory.path,
         "status": directory.status(),
         "update": figures["update"],
-        f"best {figures['metric']}": figures["best"],
+        f"best {figures['metric']}": None if figures["best"] is None else f"{figures['best']:.4f}",
         "data": origin.get("data"),
         "parent": (origin.get("parent") or {}).get("checkpoint"),
         "python": origin.get("python"),

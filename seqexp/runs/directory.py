@@ -88,18 +88,18 @@ class RunDirectory:
         Raises:
             UserError: it is damaged.
         """
-        config = _read(self.config)
+        config = read_json(self.config)
         if config is None:
             raise UserError(f"{self.config}: not there")
         return config
 
     def provenance(self) -> dict[str, Any]:
         """Key, data and code of the run; empty before its first attempt."""
-        return _read(self.path / "provenance.json") or {}
+        return read_json(self.path / "provenance.json") or {}
 
     def result(self) -> dict[str, Any] | None:
         """What the run came to, None while it is unfinished."""
-        return _read(self.path / "result.json")
+        return read_json(self.path / "result.json")
 
     def finish(self, result: dict[str, Any]) -> Path:
         path = self.path / "result.json"
@@ -141,7 +141,7 @@ def runs_below(root: Path) -> Iterator[RunDirectory]:
         raise UserError(f"root={root} is not there: no run has written to it")
     for folder, names, files in os.walk(root):
         names.sort()
-        if "config.json" in files and {"provenance.json", "journal.jsonl"} & set(files):
+        if "config.json" in files and "checkpoints" in names:  # a tracker's copies of files have no checkpoints
             names.clear()  # runs do not lie in runs
             yield RunDirectory(Path(folder))
 
@@ -165,7 +165,7 @@ def next_rerun(path: Path) -> RunDirectory:
     return RunDirectory(path.with_name(f"{path.name}-{number + 1}"))
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path) -> dict[str, Any] | None:
     """A JSON file; None where there is none.
 
     Raises:

@@ -115,7 +115,10 @@ def _processor() -> str:
 
 
 def _commit(root: Path) -> dict[str, Any]:
-    return {"commit": _git(root, "rev-parse", "HEAD"), "changed": bool(_git(root, "status", "--porcelain"))}
+    return {
+        "commit": _git(root, "rev-parse", "HEAD"),
+        "changed": bool(_git(root, "status", "--porcelain", "--untracked-files=no")),
+    }
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

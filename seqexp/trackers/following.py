@@ -72,7 +72,9 @@ class Following:
             status = None
         if status != 0:
             command = f"python -m seqexp.sync run={shlex.quote(quoted(str(self.run.path)))}"
-            logger.warning("tracking: not everything is sent yet; the rest with: %s", command)
+            logger.warning(
+                "tracking: not everything is sent yet; a process goes on with it, and if that ends: %s", command
+            )
 
 
 def quoted(value: str) -> str:

@@ -77,7 +77,7 @@ class ValidationConfig:
     splits: list[str] = field(default_factory=lambda: ["valid"])
     """The metrics of the first are called `loss`, `bleu`, ...; those of the others `<split>/loss`, ..."""
     final_splits: list[str] | None = None
-    """Evaluated once at the end with the best checkpoint; null: `test` where the data has it."""
+    """Evaluated once at the end with the best checkpoint; null: all that the data has besides `train` and `splits`."""
     scores: bool = True
     """Translate and compute every scorer, besides the loss."""
     sanity: int = 2

@@ -20,8 +20,10 @@ def restore(step: TrainStep, checkpoint: Checkpoint) -> Progress:
     try:
         step.model.load_state_dict(checkpoint.weights())
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{checkpoint.path}: its weights are those of another model: {reason}") from error
+        first = str(error).splitlines()[1:2] or [str(error)]
+        raise UserError(
+            f"{checkpoint.path}: its weights are those of another model: {first[0].strip()[:200]}"
+        ) from error
     _restore_optimizer(step.optimizer, checkpoint)
     progress = Progress.from_state(checkpoint.progress())
     step.precision.load(progress.precision)
@@ -37,6 +39,8 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, checkpoint: Checkpoint)
     try:
         optimizer.load_state_dict(state)
     except ValueError as error:
-        raise UserError(f"{checkpoint.path}: its optimizer state does not fit this model: {error}") from error
+        raise UserError(
+            f"{checkpoint.path}: its optimizer state has other parameters; `freeze` must be as it was there"
+        ) from error
     for group, options in zip(optimizer.param_groups, own, strict=True):
         group.update(options)

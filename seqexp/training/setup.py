@@ -58,6 +58,7 @@ class Training:
         generator = task.build_generator(config.generator) if config.validation.scores else None
         limits = BatchLimits(config.batch.max_tokens, config.batch.max_sentences, config.batch.multiple_of)
         self.evaluate = Evaluator(task, criterion, generator, config.scorer, limits, precision)
+        self.final_splits = self._final_splits()
         self.valid_splits = {name: task.load_split(name, self.model) for name in config.validation.splits}
         scorer = config.scorer.get(config.checkpoint.metric)
         self.store = CheckpointStore(
@@ -110,6 +111,19 @@ class Training:
             logger.info("resuming after update %d", checkpoint.update)
         return trainer.train()
 
+    def _final_splits(self) -> list[str]:
+        """
+        Raises:
+            UserError: the data does not have one.
+        """
+        validation, there = self.config.validation, self.task.splits()
+        if validation.final_splits is None:
+            return [name for name in there if name not in ("train", *validation.splits)]
+        for name in validation.final_splits:
+            if name not in there:
+                raise UserError(f"validation.final_splits: the data has no split {name!r}, only {', '.join(there)}")
+        return validation.final_splits
+
     def _begin_with(self, parent: Checkpoint) -> Progress:
         """Take over the state of another run's checkpoint; updates, epochs and hours go on counting.
 
@@ -139,9 +153,8 @@ class Training:
         best = self.store.best()
         assert best is not None
         self.model.load_state_dict(best.weights())
-        wanted = self.config.validation.final_splits
-        names = [name for name in ["test"] if name in self.task.splits()] if wanted is None else wanted
-        return best, {name: self.evaluate(self.model, self.task.load_split(name, self.model)) for name in names}
+        splits = {name: self.task.load_split(name, self.model) for name in self.final_splits}
+        return best, {name: self.evaluate(self.model, split) for name, split in splits.items()}
 
     def _validate(self) -> dict[str, float]:
         metrics: dict[str, float] = {}

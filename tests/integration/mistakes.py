@@ -148,8 +148,8 @@ MISTAKES = [
         "a bracket that is not closed",
         "train",
         ["validation.splits=[valid"],
-        "cannot read the override 'validation.splits=[valid': write key=value, and quote values with special "
-        "characters",
+        "cannot read the override 'validation.splits=[valid': quote values with special characters twice: "
+        "'name=\"two words\"'",
     ),
     Mistake(
         "options that do not go together",
@@ -475,7 +475,54 @@ MISTAKES = [
         ["root=nowhere"],
         "root=nowhere is not there: no run has written to it",
     ),
-    Mistake("a run to show that is not named", "runs", ["action=show"], "run=None is not valid: action=show needs ..."),
+    Mistake(
+        "a run to show that is not named",
+        "runs",
+        ["action=show"],
+        "run=None is not valid: action=show, and only that, needs a run's directory",
+    ),
+    Mistake(
+        "an option of another program",
+        "train",
+        ["--lr", "0.1"],
+        "unknown flag --lr: options are written optimizer.lr=value",
+    ),
+    Mistake(
+        "an argument without a key",
+        "generate",
+        ["outputs/default/1"],
+        "cannot read the override 'outputs/default/1': write key=value, such as run=outputs/default/...",
+    ),
+    Mistake(
+        "a last split that the data does not have",
+        "train",
+        [*TRAIN, "validation.final_splits=[tset]"],
+        "validation.final_splits: the data has no split 'tset', only train, valid, test",
+    ),
+    Mistake(
+        "results over something else",
+        "generate",
+        ["run=run", "output=text"],
+        "output=text holds something else already; give another name",
+    ),
+    Mistake(
+        "a file for a directory",
+        "generate",
+        ["run=run", "output=text/test.en"],
+        "output=text/test.en is a file; give the name of a directory",
+    ),
+    Mistake(
+        "nothing to score with",
+        "score",
+        ["hypotheses=text/test.en", "references=text/test.de", "scorer=[]"],
+        "scorer=[] is not valid: at least one",
+    ),
+    Mistake(
+        "something else to continue",
+        "train",
+        [*TRAIN, "checkpoint.continue_from=run/checkpoints"],
+        "checkpoint.continue_from=run/checkpoints is neither the directory of a run nor that of a checkpoint",
+    ),
     Mistake(
         "deleting without saying what",
         "runs",

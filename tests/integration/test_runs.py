@@ -102,7 +102,10 @@ def test_continuing_takes_new_optimizer_options_and_an_interruption(
         ([], "stop.max_updates=4 is reached by first/checkpoints/update-00000004 already: raise it to train longer"),
         (["stop.max_updates=9", "optimizer=sgd"], "its optimizer state is not one of SGD"),
         (["stop.max_updates=9", "model.encoder.num_layers=2"], "its weights are those of another model"),
-        (["stop.max_updates=9", "checkpoint.continue_from=nowhere"], "run=nowhere is not the directory of a run"),
+        (
+            ["stop.max_updates=9", "checkpoint.continue_from=nowhere"],
+            "checkpoint.continue_from=nowhere is neither the directory of a run nor that of a checkpoint",
+        ),
     ],
 )
 def test_what_cannot_be_continued(
@@ -251,3 +254,30 @@ def test_a_file_system_that_is_read_only(
     assert status == 2
     assert printed.count("\n") == 1
     assert "Read-only file system; choose another with run.root= or run.dir=" in printed
+
+
+def test_copies_of_a_tracker_are_no_runs(data: Path, command: Command) -> None:
+    command("train", *SHORT, f"task.data={data}")
+    copy = Path("outputs/mlflow-artifacts/default/1/artifacts")
+    copy.mkdir(parents=True)
+    for path in Path("outputs/default").glob("*/*.json*"):
+        shutil.copy(path, copy)
+    assert len(command("runs")[0].splitlines()) == 2
+
+
+def test_splits_of_any_name_are_evaluated_at_the_end(text: Path, command: Command) -> None:
+    prefixes = [f"corpus.train={text / 'train'}", f"corpus.valid={text / 'valid'}"]
+    named = f"corpus.test={{numbers: {text / 'test'}}}"
+    languages = ["corpus.source_lang=en", "corpus.target_lang=de", "destination=named", "num_workers=1"]
+    command("preprocess", *prefixes, named, *languages, "subword.vocabulary_size=36")
+    result = read_result(command("train", *SHORT, "task.data=named")[0])
+    assert result["numbers"]["loss"] > 0
+
+
+def test_an_empty_line_has_an_empty_translation(data: Path, command: Command) -> None:
+    run = Path(read_result(command("train", *SHORT, f"task.data={data}")[0])["checkpoint"]).parents[1]
+    Path("lines.txt").write_text("one two\n\n  \nthree\n")
+    result = read_result(command("generate", f"run={run}", "input=lines.txt")[0])
+    lines = Path(result["hypotheses"]).read_text().split("\n")
+    assert len(lines) == 5
+    assert lines[1] == lines[2] == ""

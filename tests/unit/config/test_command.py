@@ -81,8 +81,11 @@ def test_options_reach_the_command_as_dataclasses(run: Any) -> None:
         ("+optimizer.other=1", "unknown key optimizer.other: nothing reads it"),
         ("optimizer=null", "Config group override must be a string or a list. Got NoneType"),
         ("name=null", "name: field 'name' is not Optional"),
-        ("name", "cannot read the override 'name': write key=value, and quote values with special characters"),
-        ("name=[", "cannot read the override 'name=[': write key=value, and quote values with special characters"),
+        ("name", "cannot read the override 'name': write key=value, such as run=outputs/default/..."),
+        (
+            "name=[",
+            "cannot read the override 'name=[': quote values with special characters twice: 'name=\"two words\"'",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(run: Any, argument: str, message: str) -> None:
