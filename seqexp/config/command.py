@@ -106,9 +106,9 @@ def run(
     job.__module__, job.__qualname__ = "seqexp", name
     application = hydra.main(version_base="1.3", config_path=config_dir(), config_name=name)(job)
     try:
-        mistakes.refuse_unknown_flags(sys.argv[1:], lambda: _known_keys(name, []))
         groups = prepare()
         register(name, config_class, groups)
+        mistakes.refuse_unknown_flags(sys.argv[1:], lambda: _known_keys(name, []))
         if help_wanted(sys.argv[1:]):
             sys.stdout.write(help_text(name, groups, sys.argv[1:]))
             return
