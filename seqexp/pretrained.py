@@ -22,10 +22,11 @@ from seqexp.generators.batches import generate_batches
 from seqexp.models.base import ModelConfig, Seq2SeqModel
 from seqexp.plugins import load_plugins
 from seqexp.precisions.base import Precision, PrecisionConfig
-from seqexp.runs.directory import open_run
+from seqexp.runs.directory import RunDirectory, open_run
 from seqexp.runtime.errors import UserError
+from seqexp.scorers.base import ScorerConfig
 from seqexp.tasks.base import Task, TaskConfig
-from seqexp.training.config import TrainConfig
+from seqexp.training.config import CheckpointConfig
 
 T = TypeVar("T")
 
@@ -154,28 +155,31 @@ def find_checkpoint(path: str | Path, which: str, trust: Sequence[str] = ()) -> 
     if (path / "checkpoint.json").exists():
         return open_checkpoint(path)
     run = open_run(path)
-    config = run_config(path, trust)
-    store = CheckpointStore(run.checkpoints, metric=config.checkpoint.metric, maximize=maximize(config))
+    metric = run_part(run, "checkpoint", CheckpointConfig, trust).metric
+    scorer = run.read_config().get("scorer", {}).get(metric)
+    maximize = scorer is not None and _config(scorer, ScorerConfig, str(run.config), trust).higher_is_better
+    store = CheckpointStore(run.checkpoints, metric=metric, maximize=maximize)
     found = {"best": store.best, "last": store.last}.get(which, lambda: _numbered(store, which))()
     if found is None:
         raise UserError(f"run={path} has no checkpoint yet")
     return found
 
 
-def run_config(path: str | Path, trust: Sequence[str] = ()) -> TrainConfig:
-    """The config that a run was started with."""
-    run = open_run(path)
-    return _config(run.read_config(), TrainConfig, str(run.config), trust)
+def run_part(run: RunDirectory, name: str, expected: type[T], trust: Sequence[str] = ()) -> T:
+    """One part of the config that a run was started with, such as its task. The others are not looked at: what only
+    training needs, a schedule of one's own, need not be there.
+
+    Raises:
+        UserError: the config is damaged, or names a component that is neither in the catalog nor trusted.
+    """
+    saved = run.read_config()
+    if name not in saved:
+        raise UserError(f"{run.config}: has no {name}")
+    return _config(saved[name], expected, str(run.config), trust)
 
 
 def _config(saved: Any, expected: type[T], source: str, trust: Sequence[str]) -> T:
     return from_saved(saved, expected, partial(config_class, trust=trust), source)
-
-
-def maximize(config: TrainConfig) -> bool:
-    """Whether a greater value of the checkpoint metric is better."""
-    scorer = config.scorer.get(config.checkpoint.metric)
-    return scorer is not None and scorer.higher_is_better
 
 
 def saved_generator(checkpoint: Checkpoint, trust: Sequence[str] = ()) -> GeneratorConfig:
@@ -215,10 +219,9 @@ def load_data(checkpoint: Checkpoint, data: str | None = None, trust: Sequence[s
     Raises:
         UserError: the data is not there, or its vocabularies or text stages are not those of the checkpoint.
     """
-    run = checkpoint.path.parent.parent
-    is_of_run = (run / "config.json").exists()
+    run = RunDirectory(checkpoint.path.parent.parent)
     saved = load_task(checkpoint, trust)
-    config = run_config(run, trust).task if is_of_run else saved.config
+    config = run_part(run, "task", TaskConfig, trust) if run.config.exists() else saved.config
     config.data = data or config.data
     if config.data is not None and not Path(config.data).is_dir():
         raise UserError(f"task.data={config.data} is not there; say where it is now with task.data=")

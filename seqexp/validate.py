@@ -9,12 +9,13 @@ from seqexp.catalog import component_name
 from seqexp.config.base import CommandConfig, require
 from seqexp.config.command import overridden_fields
 from seqexp.config.saved import to_saved
-from seqexp.criterions.base import Criterion
+from seqexp.criterions.base import Criterion, CriterionConfig
 from seqexp.data.batching import BatchLimits
 from seqexp.distributed.base import Device
 from seqexp.generators.base import GeneratorConfig
 from seqexp.plugins import run
-from seqexp.pretrained import DataPlace, find_checkpoint, load_data, load_model, run_config, run_generator
+from seqexp.pretrained import DataPlace, find_checkpoint, load_data, load_model, run_generator, run_part
+from seqexp.runs.directory import open_run
 from seqexp.runs.identity import digest
 from seqexp.runs.output import output_directory
 from seqexp.runtime.files import write_json, write_text
@@ -58,7 +59,8 @@ def main(config: ValidateConfig) -> dict[str, float]:
     generator = run_generator(config.run, config.checkpoint, config.generator, overridden, config.trust)
     model = load_model(checkpoint.path, generator=generator, device=config.device, trust=config.trust)
     task = load_data(checkpoint, config.task.data, config.trust)
-    criterion: Criterion = task.build_criterion(run_config(config.run, config.trust).criterion)
+    criterion_config = run_part(open_run(config.run), "criterion", CriterionConfig, config.trust)
+    criterion: Criterion = task.build_criterion(criterion_config)
     evaluate = Evaluator(
         task=task,
         criterion=criterion.to(model.precision.device),

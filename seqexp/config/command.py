@@ -151,6 +151,7 @@ def typed(node: DictConfig, config_class: type[Config]) -> Config:
     except ValueError as error:
         raise UserError(mistakes.refused_value(node) or str(error)) from error
     assert isinstance(config, config_class)
+    mistakes.refuse_other_targets(config)
     return config
 
 

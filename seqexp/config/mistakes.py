@@ -6,6 +6,7 @@ import errno
 import re
 from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
+from typing import Any
 
 import yaml
 from hydra.errors import MissingConfigException, OverrideParseException
@@ -156,6 +157,23 @@ def refused_value(node: DictConfig, prefix: str = "") -> str | None:
     except ValueError as error:
         return f"{prefix}{error}"
     return None
+
+
+def refuse_other_targets(config: Any, prefix: str = "") -> None:
+    """
+    Raises:
+        UserError: a component's `_target_` was changed: in files it goes by its config class, and the change is lost.
+    """
+    if isinstance(config, dict):
+        for name, item in config.items():
+            refuse_other_targets(item, f"{prefix}{name}.")
+    if not dataclasses.is_dataclass(config):
+        return
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.name == "_target_" and value != field.default:
+            raise UserError(f"{prefix}_target_={value} is not valid: a preset of its own names another class")
+        refuse_other_targets(value, f"{prefix}{field.name}.")
 
 
 def _unknown_choice(missing: str, choices: Choices) -> str:

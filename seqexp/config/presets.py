@@ -12,7 +12,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from seqexp.config.base import ComponentConfig
@@ -104,10 +104,9 @@ def config_class_of(target: str) -> type[ComponentConfig]:
     constructor = inspect.getattr_static(component, "__init__")
     for hint in get_type_hints(constructor).values() if inspect.isfunction(constructor) else ():
         if isinstance(hint, type) and issubclass(hint, ComponentConfig):
-            if hint._target_ == MISSING:
-                raise UserError(
-                    f'{hint.__name__} must name its class, so that runs can be read: _target_: str = "{target}"'
-                )
+            if hint._target_ != target:
+                right = f'_target_: str = "{target}"'
+                raise UserError(f"{hint.__name__} must name the class, so that runs can be read again: {right}")
             return hint
     raise UserError(
         f"_target_={target}: its __init__ must take a config, `config: SomeConfig`, of a dataclass derived from the "

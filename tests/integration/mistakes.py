@@ -375,7 +375,7 @@ MISTAKES = [
         "generate",
         ["run=run"],
         "component os:system is not in the catalog; if you trust that code, name it: trust=[os:system]",
-        edit_json("run/config.json", optimizer={"component": "os:system"}),
+        edit_json("run/config.json", task={"component": "os:system"}),
     ),
     Mistake(
         "a config that names an importable path",
@@ -383,7 +383,7 @@ MISTAKES = [
         ["run=run"],
         "run/config.json: not a config that this version of seqexp can read: key _target_: components go by catalog "
         "name",
-        edit_json("run/config.json", optimizer={"_target_": "os.system"}),
+        edit_json("run/config.json", task={"_target_": "os.system"}),
     ),
     Mistake(
         "data that moved",

@@ -21,6 +21,7 @@ from .test_runs import failing
 PLUGINS = Path(__file__).parents[1] / "plugins"
 PRESETS = f"--config-dir={PLUGINS / 'presets'}"
 NAMED = "seqexp_example.components:ExampleLRSchedulerConfig"
+CRITERION = "seqexp_example.components:ExampleCriterionConfig"
 
 
 @pytest.fixture(autouse=True)
@@ -79,11 +80,14 @@ def test_a_class_named_by_target(
     assert json.loads((run / "provenance.json").read_text())["code"].keys() == {"seqexp", "seqexp_example"}
     status, printed = failing(command, capsys, "train", *arguments, "lr_scheduler.factr=1")
     assert (status, printed) == (2, "error: unknown key lr_scheduler.factr; did you mean lr_scheduler.factor?\n")
-    # What a file names is imported only if the reader trusts it.
+    # What a file names is imported only where it is needed, and if the reader trusts it.
+    command("generate", f"run={run}", "split=valid")
     status, printed = failing(command, capsys, "validate", f"run={run}", "scores=false")
     assert status == 2
-    assert f"component {NAMED} is not in the catalog; if you trust that code, name it: trust=[{NAMED}]" in printed
-    command("validate", f"run={run}", "scores=false", f"trust=[{NAMED}]")
+    assert (
+        f"component {CRITERION} is not in the catalog; if you trust that code, name it: trust=[{CRITERION}]" in printed
+    )
+    command("validate", f"run={run}", "scores=false", f"trust=[{CRITERION}]")
 
 
 @pytest.mark.parametrize("how", ["named", "installed"])
@@ -158,6 +162,13 @@ def test_sweeps_and_jobs_in_other_processes(data: Path, installed: None, launche
             ["--config-dir=presets", "model=mine"],
             "seqexp.models.transformer has no class Transfomer; did you mean Transformer?",
         ),
+        (
+            {"mine.py": "from seqexp.criterions.cross_entropy import CrossEntropy\nclass Own(CrossEntropy): ..."}
+            | {"presets/criterion/own.yaml": "_target_: mine.Own"},
+            ["--config-dir=presets", "criterion=own"],
+            'CrossEntropyConfig must name the class, so that runs can be read again: _target_: str = "mine.Own"',
+        ),
+        ({}, ["model._target_=a.B"], "model._target_=a.B is not valid: a preset of its own names another class"),
         (
             {"presets/model/mine.yaml": "_target_: json.JSONDecoder"},
             ["--config-dir=presets", "model=mine"],

@@ -49,7 +49,9 @@ class ExampleCriterionConfig(CrossEntropyConfig):
     option: int = 1
 
 
-class ExampleCriterion(CrossEntropy): ...
+class ExampleCriterion(CrossEntropy):
+    def __init__(self, config: ExampleCriterionConfig, *, padding_index: int) -> None:
+        super().__init__(config, padding_index=padding_index)
 
 
 @dataclass
