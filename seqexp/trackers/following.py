@@ -73,7 +73,7 @@ class Following:
         if status != 0:
             command = f"python -m seqexp.sync run={shlex.quote(quoted(str(self.run.path)))}"
             logger.warning(
-                "tracking: not everything is sent yet; a process goes on with it, and if that ends: %s", command
+                "tracking: not everything is sent yet; a process goes on with it, and if that is ended: %s", command
             )
 
 

@@ -61,7 +61,7 @@ def test_a_server_that_is_down_changes_nothing(
     printed, messages = command("train", *OPTIONS, f"task.data={data}", *tracker)
     assert printed.splitlines()[-1].startswith("result: ")
     (line,) = [line for line in messages.splitlines() if "not everything is sent" in line]
-    command_line = shlex.split(line.partition("the rest with: ")[2])
+    command_line = shlex.split(line.partition("if that is ended: ")[2])
     for path in (in_folder / "a run=1").rglob("*"):
         # the diff of a checkout that is being worked on may hold this very line
         assert path.is_dir() or path.name == "code.diff" or b"ann:pw" not in path.read_bytes()
