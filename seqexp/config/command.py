@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from seqexp.config import mistakes
 from seqexp.config.base import OptionError
 from seqexp.runtime.errors import UserError
-from seqexp.runtime.secrets import mask
+from seqexp.runtime.secrets import MaskedStream, mask
 
 Config = TypeVar("Config")
 Schemas = Mapping[str, Mapping[str, Callable[[], type]]]
@@ -94,7 +94,6 @@ def run(
     def job(node: DictConfig) -> Any:
         nonlocal started
         started = True
-        _mask_sweep_file()
         try:
             with mistakes.refusals_told():
                 return main(typed(node, config_class))
@@ -112,7 +111,9 @@ def run(
         if help_wanted(sys.argv[1:]):
             sys.stdout.write(help_text(name, groups, sys.argv[1:]))
             return
-        with _errors_raised(), mistakes.refusals_told():
+        mistakes.refuse_secrets_of_a_sweep(sys.argv[1:])
+        # Hydra tells the overrides of a job that failed, and a trace may hold anything.
+        with contextlib.redirect_stderr(MaskedStream(sys.stderr)), _errors_raised(), mistakes.refusals_told():
             application()
         sys.stdout.flush()
     except (UserError, OptionError) as error:
@@ -227,14 +228,6 @@ def _known_keys(name: str, overrides: list[str]) -> list[str]:
         except (HydraException, OmegaConfBaseException):
             node = hydra.compose(name)
     return mistakes.keys_of(node)
-
-
-def _mask_sweep_file() -> None:
-    """Hydra writes the overrides of a sweep down before its first job: leave no password there."""
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        path = Path(HydraConfig.get().sweep.dir) / "multirun.yaml"
-        if path.exists() and (text := path.read_text(encoding="utf-8")) != mask(text):
-            path.write_text(mask(text), encoding="utf-8")
 
 
 def _leave(error: Exception, trace_wanted: bool) -> None:

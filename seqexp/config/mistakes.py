@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from seqexp.runtime.errors import UserError
+from seqexp.runtime.secrets import contains_secret, mask
 
 KnownKeys = Callable[[list[str]], list[str]]
 Choices = Callable[[str], list[str]]
@@ -65,6 +66,23 @@ def refuse_unknown_flags(arguments: list[str], known_keys: Callable[[], list[str
             word = name.lstrip("-").replace("-", "_")
             key = next((key for key in sorted(known_keys(), key=_depth) if key.rpartition(".")[2] == word), "key")
             raise UserError(f"unknown flag {name}: options are written {key}=value")
+
+
+def refuse_secrets_of_a_sweep(arguments: list[str]) -> None:
+    """Hydra and its launchers write the overrides of a sweep to files of their own.
+
+    Raises:
+        UserError: one of them holds a password.
+    """
+    if not any(argument in ("--multirun", "-m", "hydra.mode=MULTIRUN") for argument in arguments):
+        return
+    for argument in arguments:
+        if contains_secret(argument):
+            raise UserError(
+                f"{mask(argument)}: a sweep's options are written to files, so give no password there: set an "
+                "environment variable and write ${oc.env:NAME}; MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD "
+                "are found without"
+            )
 
 
 def yaml_error(error: yaml.YAMLError) -> str:

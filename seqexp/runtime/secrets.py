@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TextIO
 
 MASK = "***"
 
@@ -31,6 +31,8 @@ _SHORTEST = 8
 """Values of environment variables below this length are no secrets, and would turn up in ordinary words."""
 
 _IN_URL = re.compile(r"(?<=://)[^\s/?#@'\"]+@")
+_REFERENCE = re.compile(r"[^\s/?#@'\"=]*\$\{[^{}]*\}@?")
+"""To the environment, with the name of a user before it and the sign of a URL behind it."""
 _ASSIGNMENT = re.compile(
     r"""(?P<name>[\w.-]*\w)
         (?P<sign>['"]\s*[:=]\s*|\s*=\s*|:(?=\S))
@@ -57,6 +59,26 @@ def mask(text: str) -> str:
     for value in _values_of_environment():
         text = text.replace(value, MASK)
     return _mask_assignments(_IN_URL.sub(f"{MASK}@", text))
+
+
+def contains_secret(text: str) -> bool:
+    """Whether `mask` would replace something besides references to the environment (`${oc.env:NAME}`)."""
+    text = _REFERENCE.sub("", text)
+    return mask(text) != text
+
+
+class MaskedStream:
+    """A text stream that writes to another one what `mask` leaves of each piece."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(mask(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def mask_values(value: Any, name: str = "") -> Any:

@@ -164,10 +164,27 @@ def test_a_reader_that_has_gone(tmp_path: Path) -> None:
     assert done.stdout in ("141\n", "0\n")  # 0 where everything was written before the reader went
 
 
-def test_no_password_stays_in_the_file_of_a_sweep(run: Any, tmp_path: Path) -> None:
-    status, configs, _ = run("--multirun", "name='http://ann:secret@host/'", "optimizer.lr=1,2")
+def test_a_sweep_takes_no_password(run: Any, tmp_path: Path) -> None:
+    status, configs, printed = run("--multirun", "name='http://ann:secret@host/'", "optimizer.lr=1,2")
+    assert (status, configs) == (2, [])
+    assert printed.startswith("error: name='http://***@host/': a sweep's options are written to files, ")
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_sweep_finds_a_password_in_the_environment(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_PASSWORD", "open sesame")
+    status, configs, _ = run("--multirun", "name='http://ann:${oc.env:SOME_PASSWORD}@host/'", "optimizer.lr=1,2")
     assert status == 0
-    assert configs[0].name == "http://ann:secret@host/"
-    written = (tmp_path / "outputs/multirun/multirun.yaml").read_text()
-    assert "secret" not in written
-    assert "http://***@host/" in written
+    assert configs[0].name == "http://ann:open sesame@host/"
+    assert "sesame" not in (tmp_path / "outputs/multirun/multirun.yaml").read_text()
+
+
+def test_an_unexpected_error_tells_no_password(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def main(config: Root) -> None:
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError):
+        run("name='http://ann:secret@host/'", "needed=y", main=main)
+    printed = capsys.readouterr().err
+    assert "secret" not in printed
+    assert "http://***@host/" in printed

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from seqexp.runtime.logs import writing_messages
-from seqexp.runtime.secrets import is_secret_name, mask, mask_values
+from seqexp.runtime.secrets import contains_secret, is_secret_name, mask, mask_values
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,18 @@ def test_a_log_file_holds_no_secrets(tmp_path: Path) -> None:
     assert "http://***@host" in written
     assert "http://***@elsewhere" in written
     assert "ann:pw" not in written.replace('ValueError("http://ann:pw@elsewhere")', "")
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("optimizer.lr=1,2", False),
+        ("tracker.mlflow.uri=http://host:5000", False),
+        ("tracker.mlflow.uri=http://ann:pw@host:5000", True),
+        ("tracker.mlflow.uri=http://ann:${oc.env:PW}@host:5000", False),
+        ("db.password=pw", True),
+        ("db.password=${oc.env:PW}", False),
+    ],
+)
+def test_references_to_the_environment_are_no_secrets(text: str, secret: bool) -> None:
+    assert contains_secret(text) == secret
