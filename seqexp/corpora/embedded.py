@@ -25,6 +25,7 @@ class EmbeddedCorpusConfig(CorpusConfig):
     num_test: int = 1000
     """Pairs of the test split."""
     seed: int = 1
+    """Of the sentences that are drawn."""
 
     def __post_init__(self) -> None:
         for name in ("num_train", "num_valid", "num_test"):

@@ -27,6 +27,7 @@ class StackConfig:
     """Layers of one side."""
 
     num_layers: int = 2
+    """Layers of the stack."""
     hidden_size: int = 128
     """Width of the layers' inputs and outputs."""
     ffn_size: int = 512

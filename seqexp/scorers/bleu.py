@@ -26,6 +26,7 @@ class BLEUConfig(ScorerConfig):
     effective_order: bool = False
     """Leave out orders of n-gram without a match; for scores of single sentences."""
     max_ngram_order: int = 4
+    """Longest n-grams that are counted."""
 
     def __post_init__(self) -> None:
         right = f"use one of {', '.join(sorted(bleu.BLEU.TOKENIZERS))}"
