@@ -168,4 +168,6 @@ def _explain(message: str, config: SentencePieceConfig) -> str:
         return f"subword.vocabulary_size={size} is too large for this text: at most {match[1]}"
     if match := re.search(r"smaller than required_chars. \d+ vs (\d+)", message):
         return f"subword.vocabulary_size={size} is too small: at least {match[1]}, or lower subword.character_coverage"
+    if "sentences_.empty()" in message:
+        return "subword: there is nothing to learn subwords from: every line of the training text is blank"
     return f"subword: SentencePiece cannot be trained: {' '.join(message.split())}"
