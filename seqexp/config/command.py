@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TypeVar
 
 import hydra
@@ -103,6 +104,8 @@ def run(
             _leave(error, trace_wanted)
 
     job.__module__, job.__qualname__ = "seqexp", name
+    sys.excepthook = _print_masked
+    sys.argv[1:] = flags_first(sys.argv[1:])
     application = hydra.main(version_base="1.3", config_path=config_dir(), config_name=name)(job)
     try:
         groups = prepare()
@@ -173,6 +176,15 @@ def overridden_fields(group: str) -> list[str] | None:
     return fields
 
 
+def flags_first(arguments: list[str]) -> list[str]:
+    """The same with the `key=value`s last: Hydra's parser takes none behind a flag that follows others."""
+    options, rest = [], []
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        is_option = not argument.startswith("-") and before not in mistakes.FLAGS_WITH_VALUE
+        (options if is_option else rest).append(argument)
+    return rest + options
+
+
 def help_wanted(arguments: list[str]) -> bool:
     return "--help" in arguments or "-h" in arguments
 
@@ -228,6 +240,11 @@ def _known_keys(name: str, overrides: list[str]) -> list[str]:
         except (HydraException, OmegaConfBaseException):
             node = hydra.compose(name)
     return mistakes.keys_of(node)
+
+
+def _print_masked(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What Python prints of an exception that nobody caught, without passwords."""
+    sys.stderr.write(mask("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _leave(error: Exception, trace_wanted: bool) -> None:

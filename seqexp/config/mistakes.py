@@ -41,6 +41,8 @@ _FLAGS = """
 """
 FLAGS = frozenset(_FLAGS.split())
 """Those of Hydra; everything else is written key=value."""
+_FLAGS_WITH_VALUE = "--cfg -c --package -p --config-path -cp --config-name -cn --config-dir -cd --experimental-rerun"
+FLAGS_WITH_VALUE = frozenset(_FLAGS_WITH_VALUE.split())
 
 
 @contextlib.contextmanager

@@ -188,3 +188,27 @@ def test_an_unexpected_error_tells_no_password(run: Any, capsys: pytest.CaptureF
     printed = capsys.readouterr().err
     assert "secret" not in printed
     assert "http://***@host/" in printed
+
+
+def test_flags_may_stand_anywhere(run: Any) -> None:
+    status, configs, _ = run("needed=y", "--multirun", "optimizer.lr=1,2")
+    assert status == 0
+    assert [config.optimizer.lr for config in configs] == [1, 2]
+    arguments = ["a=1", "--config-dir", "x=y", "b=2", "-c", "job", "~c"]
+    assert command.flags_first(arguments) == ["--config-dir", "x=y", "-c", "job", "a=1", "b=2", "~c"]
+
+
+def test_an_uncaught_error_tells_no_password(tmp_path: Path) -> None:
+    script = """
+from seqexp.config.base import CommandConfig
+from seqexp.plugins import run
+
+def main(config):
+    raise RuntimeError("no answer from http://ann:secret@host/")
+
+run("runs", CommandConfig, main, ())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.endswith("RuntimeError: no answer from http://***@host/\n")
+    assert "secret" not in done.stderr
