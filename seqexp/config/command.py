@@ -178,7 +178,8 @@ def overridden_fields(group: str) -> list[str] | None:
 
 def flags_first(arguments: list[str]) -> list[str]:
     """The same with the `key=value`s last: Hydra's parser takes none behind a flag that follows others."""
-    options, rest = [], []
+    options: list[str] = []
+    rest: list[str] = []
     for before, argument in zip(["", *arguments], arguments, strict=False):
         is_option = not argument.startswith("-") and before not in mistakes.FLAGS_WITH_VALUE
         (options if is_option else rest).append(argument)
