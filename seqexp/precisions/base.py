@@ -33,7 +33,7 @@ class Precision:
         """What forward passes run in, those of validation too."""
         return nullcontext()
 
-    def backward(self, loss_sum: Tensor, denominator: int) -> None:
+    def backward(self, loss_sum: Tensor, denominator: float) -> None:
         """Accumulate the gradient of a micro-batch.
 
         Args:
@@ -42,7 +42,7 @@ class Precision:
         """
         torch.autograd.backward(loss_sum / denominator)
 
-    def unscale(self, parameters: Iterable[nn.Parameter], denominator: int) -> None:
+    def unscale(self, parameters: Iterable[nn.Parameter], denominator: float) -> None:
         """After the update's last `backward`: make the gradients those of the summed loss over `denominator`."""
 
     def succeeded(self) -> None:

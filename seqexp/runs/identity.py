@@ -10,7 +10,6 @@ IRRELEVANT = (
     "trust",
     "tracker",
     "log",
-    "distributed.device",
     "batch.num_workers",
     "validation.sanity",
     "validation.num_samples",
@@ -31,6 +30,11 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+EXACT_LAYOUTS = ("distributed/single", "distributed/ddp", "distributed/zero")
+"""Layouts that compute the same, however many processes there are, unless `communication` changes the gradients."""
+IRRELEVANT_OF_LAYOUTS = ("device", "num_processes", "timeout_seconds", "alone_timeout_seconds")
+
+
 def config_digest(saved_config: dict[str, Any]) -> str:
     """Hash of what a result depends on of a root config, given as JSON values."""
     relevant: dict[str, Any] = json.loads(json.dumps(saved_config))
@@ -41,7 +45,14 @@ def config_digest(saved_config: dict[str, Any]) -> str:
         for parent in parents:
             node = node.get(parent, {})
         node.pop(last, None)
-    return digest(relevant)
+    return digest({**relevant, "distributed": _relevant_of_layout(relevant.get("distributed", {}))})
+
+
+def _relevant_of_layout(saved: dict[str, Any]) -> dict[str, Any]:
+    if saved.get("component", EXACT_LAYOUTS[0]) not in EXACT_LAYOUTS:
+        return {name: value for name, value in saved.items() if name not in IRRELEVANT_OF_LAYOUTS}
+    communication = saved.get("communication", {})
+    return communication if communication.get("hook", "none") != "none" else {}
 
 
 def run_key(saved_config: dict[str, Any], data_identity: str, parent: str | None = None) -> str:

@@ -1,15 +1,20 @@
 """From a config and a run directory to a trainer that is ready to go, and to the figures at the end."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from seqexp.checkpoint.store import Checkpoint, CheckpointStore
+from seqexp.checkpoint.store import Checkpoint, CheckpointStore, open_checkpoint
 from seqexp.config.build import build
 from seqexp.data.batching import BatchLimits
 from seqexp.data.padding import Padding
+from seqexp.distributed.base import Layout
+from seqexp.distributed.world import World
 from seqexp.models.base import Model
 from seqexp.precisions.base import Precision
 from seqexp.runs.directory import RunDirectory
@@ -25,7 +30,7 @@ from seqexp.training.freezing import freeze
 from seqexp.training.non_finite import NonFiniteReports
 from seqexp.training.progress import Progress
 from seqexp.training.restore import restore
-from seqexp.training.step import TrainStep
+from seqexp.training.step import Loss, TrainStep
 from seqexp.training.stopping import stop_reason
 from seqexp.training.trainer import Trainer
 
@@ -45,10 +50,13 @@ class Training:
     """What the run begins with, None for fresh weights."""
     same_order: bool = False
     """The parent took its examples in the same order."""
+    world: World = field(default_factory=lambda: World(torch.device("cpu")))
+    """Who shares the work."""
 
     def __post_init__(self) -> None:
         config, task = self.config, self.task
-        self.device = build(config.distributed).device
+        self.layout: Layout = build(config.distributed, world=self.world)
+        self.device = self.layout.device
         torch.manual_seed(derive_seed(config.seed))
         self.model: Model = task.build_model(config.model).to(self.device)
         freeze(self.model, config.freeze)
@@ -57,7 +65,7 @@ class Training:
         criterion = task.build_criterion(config.criterion).to(self.device)
         generator = task.build_generator(config.generator) if config.validation.scores else None
         limits = BatchLimits(config.batch.max_tokens, config.batch.max_sentences, config.batch.multiple_of)
-        self.evaluate = Evaluator(task, criterion, generator, config.scorer, limits, precision)
+        self.evaluate = Evaluator(task, criterion, generator, config.scorer, limits, precision, self.world)
         self.final_splits = self._final_splits()
         self.valid_splits = {name: task.load_split(name, self.model) for name in config.validation.splits}
         scorer = config.scorer.get(config.checkpoint.metric)
@@ -70,18 +78,26 @@ class Training:
         )
         padding = Padding(config.batch.num_buckets, config.batch.pad_to_multiple)
         train = task.load_split("train", self.model, for_training=True, padding=padding)
-        self.data = EpochData(train, limits, config.batch, config.seed)
+        ranks = {"rank": self.world.rank, "num_processes": self.world.size}
+        self.data = EpochData(train, limits, config.batch, config.seed, **ranks)
         self.data.num_micro_batches(0)  # a batch too small for an example shows now
         self.num_updates = self._total_updates()
+        if self.world.size > config.batch.micro_batches and self.world.is_first:
+            text = "batch.micro_batches=%d is less than the %d processes: the others have nothing to compute"
+            logger.warning(text, config.batch.micro_batches, self.world.size)
+        wrapped = self.layout.wrap(Loss(self.model, criterion))  # before the optimizer: it may change the parameters
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.step = TrainStep(
             model=self.model,
             criterion=criterion,
-            optimizer=build(config.optimizer, params=[p for p in self.model.parameters() if p.requires_grad]),
+            optimizer=self.layout.make_optimizer(lambda groups: build(config.optimizer, params=groups), trained),
             precision=precision,
             device=self.device,
             clip_norm=config.clip_norm,
             seed=config.seed,
             normalize_by=config.batch.normalize_by,
+            layout=self.layout,
+            wrapped=wrapped,
         )
         self.scheduler = build(config.lr_scheduler, lr=config.optimizer.lr, max_updates=self.num_updates)
         self.beginning = Progress() if self.parent is None else self._begin_with(self.parent)
@@ -95,13 +111,14 @@ class Training:
             data=self.data,
             validate=self._validate,
             save=self._save,
+            last_checkpoint=partial(self._found, self.store.last),
             report=NonFiniteReports(self.config.non_finite, self.run.path / "non_finite", self.data.split),
             store=self.store,
             journal=journal,
-            display=Display(self.num_updates),
+            display=Display(self.num_updates, with_bar=self.world.is_first),
             progress=self.beginning,
         )
-        checkpoint = self.store.last()
+        checkpoint = trainer.last_checkpoint()
         if checkpoint is None:
             if self.parent is not None:
                 logger.info("continuing %s after update %d", self.parent.path, self.parent.update)
@@ -109,7 +126,18 @@ class Training:
         else:
             trainer.restore(checkpoint)
             logger.info("resuming after update %d", checkpoint.update)
+        self.layout.require_equal_weights(self.model)
         return trainer.train()
+
+    def _found(self, find: Callable[[], Checkpoint | None]) -> Checkpoint | None:
+        """The checkpoint that the first process finds: what another sees on the disk may be older."""
+
+        def path() -> str | None:
+            checkpoint = find()
+            return None if checkpoint is None else str(checkpoint.path)
+
+        found = self.world.from_first(path)
+        return None if found is None else open_checkpoint(Path(found))
 
     def _final_splits(self) -> list[str]:
         """
@@ -150,7 +178,8 @@ class Training:
 
     def final(self) -> tuple[Checkpoint, dict[str, Evaluation]]:
         """The best checkpoint, and what its weights do with the final splits."""
-        best = self.store.best()
+        self.world.at("the final evaluation")
+        best = self._found(self.store.best)
         assert best is not None
         self.model.load_state_dict(best.weights())
         splits = {name: self.task.load_split(name, self.model) for name in self.final_splits}
@@ -179,13 +208,19 @@ class Training:
                 logger.info("before training | %s", " | ".join([name, *format_metrics(found.metrics)]))
                 self._require_metric(found.metrics)
 
-    def _save(self, progress: Progress, metrics: dict[str, float]) -> Checkpoint:
-        return self.store.save(
-            update=progress.update,
-            metrics=metrics,
-            config=self.usable_config,
-            weights=self.model.state_dict(),
-            task_files=self.task.files(),
-            optimizer_state=self.step.optimizer.state_dict(),
-            progress=progress.state(),
-        )
+    def _save(self, progress: Progress, metrics: dict[str, float]) -> None:
+        self.layout.require_equal_weights(self.model)
+        optimizer_state = self.layout.optimizer_state(self.step.optimizer)
+
+        def save() -> None:
+            self.store.save(
+                update=progress.update,
+                metrics=metrics,
+                config=self.usable_config,
+                weights=self.model.state_dict(),
+                task_files=self.task.files(),
+                optimizer_state=optimizer_state,
+                progress=progress.state(),
+            )
+
+        self.world.from_first(save)

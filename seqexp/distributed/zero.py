@@ -1,0 +1,42 @@
+"""ZeRO, stage 1: data parallelism in which every process keeps the optimizer's state of a part of the weights only
+(Rajbhandari et al. 2020, arXiv 1910.02054)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.distributed.optim import ZeroRedundancyOptimizer
+
+from seqexp.distributed.ddp import DDP, DDPConfig
+
+
+@dataclass
+class ZeROConfig(DDPConfig):
+    """`ddp` in which the optimizer's state is shared out over the processes. Checkpoints are those of any layout, so a
+    run may go on in another layout or with another number of processes."""
+
+    _target_: str = "seqexp.distributed.zero.ZeRO"
+
+
+class ZeRO(DDP):
+    """torch's ZeroRedundancyOptimizer around the usual one."""
+
+    def make_optimizer(
+        self, make: Callable[[Any], torch.optim.Optimizer], parameters: list[nn.Parameter]
+    ) -> torch.optim.Optimizer:
+        if self.world.size == 1:
+            return make(parameters)
+
+        def local(groups: Any) -> torch.optim.Optimizer:
+            return make(groups)
+
+        return ZeroRedundancyOptimizer(parameters, local)  # type: ignore[arg-type]
+
+    def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+        if not isinstance(optimizer, ZeroRedundancyOptimizer):
+            return super().optimizer_state(optimizer)
+        # Pickled on the way, between processes of this job only.
+        optimizer.consolidate_state_dict(to=0)
+        return optimizer.state_dict() if self.world.is_first else {}

@@ -1,0 +1,41 @@
+"""An update's micro-batches shared out over processes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from seqexp.data.batch import Batch
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Counts of an update, over all its micro-batches."""
+
+    num_targets: int
+    num_sentences: int
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one process computes of an update."""
+
+    batches: Sequence[Batch]
+    numbers: Sequence[int]
+    """The number of each micro-batch in the update, from 0."""
+    num_micro_batches: int
+    """Of the whole update, over all processes."""
+    counts: bool = True
+    """False where there are fewer micro-batches than processes and none is left for this one. It computes the first all
+    the same, as all take part when gradients meet, and multiplies it by 0."""
+
+    @classmethod
+    def whole(cls, batches: Sequence[Batch]) -> Self:
+        """All of an update, for one process."""
+        return cls(batches, range(len(batches)), len(batches))
+
+    @property
+    def totals(self) -> Totals:
+        """What this process adds to those of the update."""
+        if not self.counts:
+            return Totals(0, 0)
+        return Totals(sum(b.num_targets for b in self.batches), sum(b.num_sentences for b in self.batches))
