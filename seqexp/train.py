@@ -98,7 +98,8 @@ def train_in_world(world: World, config: TrainConfig, overrides: list[str]) -> f
             world.wait()  # until there is a directory
             journal = stack.enter_context(following_first(training))
         world.reports_to(directory.path, lambda message: journal.write("failed", 0, error=message))
-        return train(training, journal)
+        with world.telling():
+            return train(training, journal)
 
 
 def find_run(

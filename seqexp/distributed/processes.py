@@ -15,7 +15,7 @@ from torch.distributed import PrefixStore, Store
 
 from seqexp.distributed.base import ProcessesConfig
 from seqexp.distributed.place import Place
-from seqexp.distributed.watch import Watch, last_beat
+from seqexp.distributed.watch import LIMIT, Watch, last_beat
 from seqexp.distributed.world import World
 from seqexp.runtime.errors import ProcessError, UserError
 
@@ -76,6 +76,13 @@ class Processes(World):
     def reports_to(self, directory: Path, fail: Callable[[str], None]) -> None:
         self._watch.reports_to(directory, fail)
 
+    @contextlib.contextmanager
+    def telling(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            raise self._watch.raised(error) from error
+
     def require_equal(self, value: Any, what: str) -> None:
         values = self.gather(value)
         others = [str(rank) for rank, other in enumerate(values) if other != values[0]]
@@ -119,7 +126,7 @@ def joined(place: Place, config: ProcessesConfig) -> Iterator[World]:
         store=PrefixStore("group", store),
         rank=place.rank,
         world_size=place.size,
-        timeout=timedelta(seconds=config.timeout_seconds),
+        timeout=timedelta(seconds=LIMIT * config.timeout_seconds),
     )
     watch = Watch(store.clone(), place.rank, place.size, config.timeout_seconds, place.parent, place.shows_errors)
     world = Processes(place, store, watch, device, config.alone_timeout_seconds)

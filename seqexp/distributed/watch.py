@@ -24,10 +24,12 @@ from seqexp.runtime.secrets import mask
 logger = logging.getLogger(__name__)
 
 FAILURE = "failure"
+LIMIT = 0.75
+"""Part of the time limit after which a process counts as lost; the rest is for finding out why, and for ending."""
 GRACE_SECONDS = 5.0
-"""What a process that is to end has for ending in order."""
-SAY_SECONDS = 4.0
-"""How long a process whose partner is gone waits for somebody who knows why."""
+"""At most what a process that is to end has for ending in order."""
+EXPLAIN_SECONDS = 4.0
+"""At most what a process whose partner is gone waits for somebody who knows why."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Beat:
     host: str = ""
     pid: int = 0
     started: str | None = None
+    waits: bool = False
+    """It has waited for the others in vain."""
     left: bool = False
     """It ended in order."""
 
@@ -77,17 +81,20 @@ class Watch:
             parent: process number of who started this one, which does not outlive it.
             shows: this process shows a failure to the user; otherwise who started it does.
         """
-        self._store, self.rank, self.size, self._timeout = store, rank, size, timeout_seconds
+        self._store, self.rank, self.size = store, rank, size
         self._parent, self._shows = parent, shows
-        self._period = min(1.0, timeout_seconds / 5)
+        self._limit, self._period = LIMIT * timeout_seconds, min(1.0, timeout_seconds / 20)
+        self._grace = min(GRACE_SECONDS, max(1.0, timeout_seconds / 12))
+        self._explain = min(EXPLAIN_SECONDS, max(1.0, timeout_seconds / 15))
         self._beat = Beat(host=socket.gethostname(), pid=os.getpid(), started=start_time(os.getpid()))
         self._next = Beat(count=-1)
         self._heard = self._looked = time.monotonic()
         self._over = threading.Event()
         self._directory: Path | None = None
         self._on_failure: Callable[[str], None] | None = None
-        self._dumped = False
         self.failure: Failure | None = None
+        """Why the job ends, once this process knows it."""
+        self._raised: UserError | None = None
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def start(self) -> None:
@@ -115,6 +122,8 @@ class Watch:
             What to raise in its place. It counts as told where it only follows from another's failure, or where who
             started this process is to show it.
         """
+        if error is self._raised:
+            return self._raised
         try:
             failure, is_own = self._why(error)
         except RuntimeError:  # the store is gone too
@@ -127,6 +136,7 @@ class Watch:
             UserError(failure.message) if failure.status == UserError.exit_status else ProcessError(failure.message)
         )
         instead.exit_status, instead.told = failure.status, not (is_own and self._shows)
+        self._raised = instead
         return instead
 
     def _message(self, error: Exception) -> str:
@@ -140,7 +150,8 @@ class Watch:
         own = Failure(self._message(error), status)
         # Who only feels that another is gone lets those speak who know; a mistake that all make, the first one tells.
         if _is_communication(error) or (isinstance(error, UserError) and self.rank > 0):
-            until = time.monotonic() + SAY_SECONDS
+            self._beat.waits = _is_communication(error)
+            until = time.monotonic() + self._explain
             while time.monotonic() < until:
                 if (known := self.failure or published(self._store)) is not None:
                     return known, False
@@ -160,7 +171,9 @@ class Watch:
         silent = [rank for rank in beats if now[rank] is None or now[rank] == beats[rank]]
         if silent:
             return "; ".join(f"{self._named(rank, now[rank])} gives no sign of life" for rank in silent)
-        return "the processes do not meet: " + "; ".join(self._named(rank, beat) for rank, beat in now.items())
+        late = [rank for rank, beat in now.items() if beat is not None and not beat.waits]
+        who = "; ".join(self._named(rank, now[rank]) for rank in late or now)
+        return f"{who} did not meet the others within {self._limit:.3g} s"
 
     def _self(self) -> str:
         return self._named(self.rank, self._beat)
@@ -196,7 +209,7 @@ class Watch:
             self._next, self._heard = beat, now  # or this process itself was stopped for a while, and must not judge
         self._looked = now
         silence = now - self._heard
-        if silence > self._timeout:
+        if silence > self._limit:
             what = f"{self._named(rank, beat)} gives no sign of life for {silence:.0f} s"
             failure = publish(self._store, Failure(what, 1))
             if beat.host == self._beat.host and beat.started and start_time(beat.pid) == beat.started:
@@ -218,7 +231,7 @@ class Watch:
                 with contextlib.suppress(UserError, OSError, ValueError):
                     self._on_failure(self.failure.message)
         if threading.current_thread() is self._thread:
-            time.sleep(GRACE_SECONDS)
+            time.sleep(self._grace)
             sys.stderr.flush()
             os._exit(self.failure.status)
 

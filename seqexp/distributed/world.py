@@ -1,6 +1,7 @@
 """The processes that share a run's work, as each of them sees it."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,6 +53,11 @@ class World:
             directory: of the run.
             fail: is given one line, in the first process, perhaps from another thread.
         """
+
+    def telling(self) -> AbstractContextManager[None]:
+        """Context that tells the other processes of an error, which ends them too, and raises in its place why the job
+        ends: the error may only follow from what befell another."""
+        return nullcontext()
 
     def require_equal(self, value: Any, what: str) -> None:
         """
