@@ -30,6 +30,13 @@ class Model(nn.Module, ABC):
     def forward(self, batch: Batch) -> ModelOutput:
         """Scores of every target position, with the true previous tokens as input."""
 
+    def token_tensors(self) -> dict[str, str]:
+        """Names in the state dict of the tensors with a row for each token, and whose tokens: `source` or `target`.
+
+        By them a model with another vocabulary can take over what it has in common with this one.
+        """
+        return {}
+
 
 @dataclass
 class Encoded:

@@ -107,6 +107,13 @@ class Transformer(Seq2SeqModel):
             output_projection=_output_projection(config, embedding),
         )
 
+    def token_tensors(self) -> dict[str, str]:
+        return {
+            "encoder.embedding.tokens.weight": "source",
+            "decoder.embedding.tokens.weight": "target",
+            "decoder.output_projection.weight": "target",
+        }
+
     def encode(self, source_tokens: Tensor, source_lengths: Tensor) -> Encoded:
         encoded: Encoded = self.encoder(source_tokens)
         return encoded

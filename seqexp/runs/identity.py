@@ -14,8 +14,11 @@ IRRELEVANT = (
     "batch.num_workers",
     "validation.sanity",
     "validation.num_samples",
+    "checkpoint.asynchronous",
     "checkpoint.keep_last",
+    "checkpoint.keep_every_updates",
     "checkpoint.continue_from",
+    "checkpoint.finetune_from",
     "task.data",
 )
 """Keys of the root config that cannot change what a run computes. Of data and checkpoints that are read the content
@@ -50,6 +53,6 @@ def run_key(saved_config: dict[str, Any], data_identity: str, parent: str | None
     Args:
         saved_config: the root config as JSON values.
         data_identity: the hash of the data's manifest.
-        parent: the hash of the checkpoint that the run continues.
+        parent: the hash of the checkpoint that the run continues, or begins with in another way and then says so.
     """
     return digest({"config": config_digest(saved_config), "data": data_identity, "parent": parent})[:12]

@@ -6,7 +6,12 @@ from typing import Any
 
 import torch
 
-from seqexp.checkpoint.store import Checkpoint, CheckpointStore
+from seqexp.checkpoint.layout import OPTIMIZER, OPTIMIZER_SCALARS, PROGRESS, Checkpoint
+from seqexp.checkpoint.optimizer import names_of, optimizer_content
+from seqexp.checkpoint.retention import Retention
+from seqexp.checkpoint.store import CheckpointStore
+from seqexp.checkpoint.tensors import TensorSet
+from seqexp.checkpoint.writing import Content
 from seqexp.config.build import build
 from seqexp.data.batching import BatchLimits
 from seqexp.data.padding import Padding
@@ -15,12 +20,15 @@ from seqexp.precisions.base import Precision
 from seqexp.runs.directory import RunDirectory
 from seqexp.runs.journal import Journal
 from seqexp.runtime.errors import UserError
+from seqexp.runtime.files import write_json
 from seqexp.runtime.rng import derive_seed
 from seqexp.tasks.base import Task
-from seqexp.training.config import TrainConfig
+from seqexp.training.config import TrainConfig, metric_name
 from seqexp.training.data import EpochData
 from seqexp.training.display import Display, format_metrics
+from seqexp.training.ema import build_ema
 from seqexp.training.evaluation import Evaluation, Evaluator
+from seqexp.training.finetuning import Source, TakenOver, take_over
 from seqexp.training.freezing import freeze
 from seqexp.training.non_finite import NonFiniteReports
 from seqexp.training.progress import Progress
@@ -45,6 +53,8 @@ class Training:
     """What the run begins with, None for fresh weights."""
     same_order: bool = False
     """The parent took its examples in the same order."""
+    source: Source | None = None
+    """The model whose weights the run begins with, None for fresh ones or those of the parent."""
 
     def __post_init__(self) -> None:
         config, task = self.config, self.task
@@ -60,14 +70,7 @@ class Training:
         self.evaluate = Evaluator(task, criterion, generator, config.scorer, limits, precision)
         self.final_splits = self._final_splits()
         self.valid_splits = {name: task.load_split(name, self.model) for name in config.validation.splits}
-        scorer = config.scorer.get(config.checkpoint.metric)
-        self.store = CheckpointStore(
-            self.run.checkpoints,
-            metric=config.checkpoint.metric,
-            maximize=scorer is not None and scorer.higher_is_better,
-            keep_last=config.checkpoint.keep_last,
-            keep_best=config.checkpoint.keep_best,
-        )
+        self.store = self._build_store()
         padding = Padding(config.batch.num_buckets, config.batch.pad_to_multiple)
         train = task.load_split("train", self.model, for_training=True, padding=padding)
         self.data = EpochData(train, limits, config.batch, config.seed)
@@ -84,6 +87,10 @@ class Training:
             normalize_by=config.batch.normalize_by,
         )
         self.scheduler = build(config.lr_scheduler, lr=config.optimizer.lr, max_updates=self.num_updates)
+        self.taken_over: TakenOver | None = None
+        if self.source is not None:
+            self.taken_over = take_over(self.model, self.source, config.finetune, task.vocabularies())
+        self.ema = build_ema(config.ema, self.model)
         self.beginning = Progress() if self.parent is None else self._begin_with(self.parent)
 
     def train(self, journal: Journal) -> Progress:
@@ -99,17 +106,39 @@ class Training:
             store=self.store,
             journal=journal,
             display=Display(self.num_updates),
+            ema=self.ema,
             progress=self.beginning,
         )
+        self.store.before_naming = journal.may_write
         checkpoint = self.store.last()
         if checkpoint is None:
-            if self.parent is not None:
-                logger.info("continuing %s after update %d", self.parent.path, self.parent.update)
+            self._tell_beginning()
             self._check_validation()
         else:
             trainer.restore(checkpoint)
             logger.info("resuming after update %d", checkpoint.update)
         return trainer.train()
+
+    def _build_store(self) -> CheckpointStore:
+        config = self.config.checkpoint
+        scorer = self.config.scorer.get(metric_name(config.metric))
+        retention = Retention(
+            metric=config.metric,
+            maximize=scorer is not None and scorer.higher_is_better,
+            keep_last=config.keep_last,
+            keep_best=config.keep_best,
+            keep_every_updates=config.keep_every_updates,
+        )
+        return CheckpointStore(self.run.checkpoints, retention, asynchronous=config.asynchronous)
+
+    def _tell_beginning(self) -> None:
+        """Which weights the run begins with, where they are not fresh ones."""
+        if self.parent is not None:
+            logger.info("continuing %s after update %d", self.parent.path, self.parent.update)
+        if self.taken_over is not None:
+            write_json(self.run.path / "finetune.json", self.taken_over.state())
+            for line in self.taken_over.lines():
+                logger.info("%s", line)
 
     def _final_splits(self) -> list[str]:
         """
@@ -130,7 +159,7 @@ class Training:
         Raises:
             UserError: the state does not fit, or a stop rule holds already.
         """
-        progress = restore(self.step, parent)
+        progress = restore(self.step, self.ema, parent)
         progress.begin_run(same_order=self.same_order)
         reason = stop_reason(self.config.stop, progress, self.scheduler)
         if reason is not None:
@@ -157,12 +186,18 @@ class Training:
         return best, {name: self.evaluate(self.model, split) for name, split in splits.items()}
 
     def _validate(self) -> dict[str, float]:
-        metrics: dict[str, float] = {}
         if self.config.validation.seed is not None:
             torch.manual_seed(self.config.validation.seed)
-        for number, (name, split) in enumerate(self.valid_splits.items()):
-            found = self.evaluate(self.model, split).metrics
-            metrics |= {key if number == 0 else f"{name}/{key}": value for key, value in found.items()}
+        with self.ema.validating():
+            evaluations = {name: self.evaluate(self.model, split) for name, split in self.valid_splits.items()}
+        return self._metrics(evaluations)
+
+    def _metrics(self, evaluations: dict[str, Evaluation]) -> dict[str, float]:
+        """Those of the first split by their names, those of the others as `<split>/<name>`."""
+        metrics: dict[str, float] = {}
+        for number, (name, evaluation) in enumerate(evaluations.items()):
+            found = evaluation.metrics.items()
+            metrics |= {key if number == 0 else f"{name}/{key}": value for key, value in found}
         self._require_metric(metrics)
         return metrics
 
@@ -173,19 +208,23 @@ class Training:
 
     def _check_validation(self) -> None:
         """Evaluate a few batches before the first update: what is wrong there shows now, not after an epoch."""
-        for name, split in self.valid_splits.items():
-            if self.config.validation.sanity:
-                found = self.evaluate(self.model, split, self.config.validation.sanity)
-                logger.info("before training | %s", " | ".join([name, *format_metrics(found.metrics)]))
-                self._require_metric(found.metrics)
+        num_batches = self.config.validation.sanity
+        if not num_batches:
+            return
+        splits = self.valid_splits.items()
+        evaluations = {name: self.evaluate(self.model, split, num_batches) for name, split in splits}
+        for name, evaluation in evaluations.items():
+            logger.info("before training | %s", " | ".join([name, *format_metrics(evaluation.metrics)]))
+        self._metrics(evaluations)
 
-    def _save(self, progress: Progress, metrics: dict[str, float]) -> Checkpoint:
-        return self.store.save(
+    def _save(self, progress: Progress, metrics: dict[str, float]) -> None:
+        scalars, state = optimizer_content(self.step.optimizer, names_of(self.model))
+        content = Content(
             update=progress.update,
             metrics=metrics,
             config=self.usable_config,
-            weights=self.model.state_dict(),
             task_files=self.task.files(),
-            optimizer_state=self.step.optimizer.state_dict(),
-            progress=progress.state(),
+            tensors={**self.ema.tensor_sets(TensorSet.of(self.model.state_dict())), OPTIMIZER: TensorSet(state)},
+            documents={PROGRESS: progress.state(), OPTIMIZER_SCALARS: scalars},
         )
+        self.store.save(content)

@@ -1,19 +1,23 @@
 """The loop: updates, and between them logging, validation, checkpoints and the question whether to stop."""
 
+import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
 
-from seqexp.checkpoint.store import Checkpoint, CheckpointStore
+from seqexp.checkpoint.layout import Checkpoint
+from seqexp.checkpoint.store import CheckpointStore
 from seqexp.data.batch import Batch
 from seqexp.lr_schedulers.base import LRScheduler
 from seqexp.runs.journal import Journal
 from seqexp.runtime.errors import UserError
 from seqexp.training.config import TrainConfig
 from seqexp.training.display import Display
+from seqexp.training.ema import NoEMA
 from seqexp.training.intervals import is_due
 from seqexp.training.metrics import MetricBag
 from seqexp.training.non_finite import NonFiniteReports, Policy
@@ -54,11 +58,13 @@ class Trainer:
     data: TrainingData
     validate: Callable[[], dict[str, float]]
     """Metrics of the validation splits with the present weights."""
-    save: Callable[[Progress, dict[str, float]], Checkpoint]
+    save: Callable[[Progress, dict[str, float]], None]
+    """Writes a checkpoint, or begins to, with these metrics."""
     report: NonFiniteReports
     store: CheckpointStore
     journal: Journal
     display: Display
+    ema: NoEMA
     progress: Progress = field(default_factory=Progress)
     """Where it begins."""
 
@@ -73,7 +79,7 @@ class Trainer:
         Raises:
             UserError: its state does not fit this model or optimizer.
         """
-        self.progress = restore(self.step, checkpoint)
+        self.progress = restore(self.step, self.ema, checkpoint)
         self.metrics.load(self.progress.metrics)
         self._targets_logged = self.progress.num_targets
 
@@ -81,13 +87,14 @@ class Trainer:
         """Train to the end; the last state is in a checkpoint when this returns.
 
         Raises:
-            UserError: a loss or gradient is not finite, and `config.non_finite` says that this ends the run.
+            UserError: a loss or gradient is not finite, and `config.non_finite` says that this ends the run; or a
+                checkpoint cannot be written.
         """
         self._since = time.monotonic() - self.progress.seconds
         self._logged_at = time.monotonic()
         if self.config.non_finite.policy is Policy.rollback and self.store.last() is None:
             self._save()  # there is something to go back to from the first update on
-        with self.display, StopRequest() as self.stop_request:
+        with self.display, self._writes_finished(), StopRequest() as self.stop_request:
             while self.progress.stop_reason is None:
                 self._train_epoch()
         progress = self.progress
@@ -108,11 +115,13 @@ class Trainer:
             fault = step(group, update, self.scheduler.lr_at(update), self.metrics)
             if fault is None:
                 self._count(group)
+                self.ema.update(self.progress.update)
             else:
                 self._skip(group, fault)
             self.progress.move_on(len(group), num_batches)
             if fault is Fault.non_finite and self.config.non_finite.policy is Policy.rollback:
                 self._roll_back()
+            self._note_written()
             self._after_attempt(made=fault is None)
             if self.stop_request.signal is not None:
                 self._leave()
@@ -176,12 +185,22 @@ class Trainer:
         if (made and progress.update % config.log.every_updates == 0) or progress.stop_reason:
             self._log()
         validated = False
-        if is_due(config.validation.every, progress.validated, progress.now) or progress.stop_reason:
+        if self._validation_is_due():
             validated = self._validate()
             progress.stop_reason = progress.stop_reason or stop_reason(config.stop, progress, self.scheduler)
         due = is_due(config.checkpoint.every, progress.saved, progress.now) or progress.stop_reason
         if due or (validated and self.store.would_keep(progress.valid)):
             self._save()
+
+    def _validation_is_due(self) -> bool:
+        progress, validation = self.progress, self.config.validation
+        if progress.stop_reason:
+            return True
+        due = is_due(validation.every, progress.validated, progress.now)
+        if due and progress.update < validation.after_updates:
+            progress.validated = progress.now  # this one is left out; the interval goes on
+            return False
+        return due
 
     def _leave(self) -> None:
         """Save, unless that was just done, and end as the signal asks.
@@ -196,6 +215,8 @@ class Trainer:
             self.stop_request.leave()
         if self.progress.saved != self.progress.now:
             self._save()
+        self.store.wait()
+        self._note_written()
         logger.info("stopped after update %d, which is saved; the same command goes on", self.progress.update)
         self.stop_request.leave()
 
@@ -226,8 +247,9 @@ class Trainer:
         self.step.model.train()
         progress.validated = progress.now
         self._logged_at += time.monotonic() - started  # speed is that of training
-        value, maximize = metrics[self.store.metric], self.store.maximize
-        if progress.best is None or (value > progress.best if maximize else value < progress.best):
+        value, maximize = metrics[self.store.retention.metric], self.store.retention.maximize
+        best = progress.best
+        if best is None or math.isnan(best) or (value > best if maximize else value < best):
             progress.best, progress.num_validations_since_best = value, 0
         else:
             progress.num_validations_since_best += 1
@@ -246,4 +268,28 @@ class Trainer:
         # Of the same update, not only of the same moment: after a skipped batch, a checkpoint may replace that of the
         # last update, and must say no less of it.
         self.save(progress, progress.valid if progress.validated.update == progress.update else {})
-        self.journal.write("checkpoint", progress.update)
+        self._note_written()
+
+    def _note_written(self) -> None:
+        """Enter the checkpoints that are there now.
+
+        Raises:
+            UserError: one could not be written.
+        """
+        for checkpoint in self.store.written():
+            self.journal.write("checkpoint", checkpoint.update)
+
+    @contextlib.contextmanager
+    def _writes_finished(self) -> Iterator[None]:
+        """However the training ends, a checkpoint that is being written is finished first."""
+        try:
+            yield
+        except BaseException:
+            self.store.wait()
+            try:
+                self._note_written()
+            except UserError as error:  # what ends the run already matters more
+                logger.warning("%s", error)
+            raise
+        self.store.wait()
+        self._note_written()

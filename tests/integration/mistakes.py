@@ -167,7 +167,7 @@ MISTAKES = [
         "a metric that nothing computes",
         "train",
         [*TRAIN, "checkpoint.metric=chrf"],
-        "checkpoint.metric=chrf is not valid: one of loss, nll_loss, bleu",
+        "checkpoint.metric=chrf is not valid: one of loss, nll_loss, perplexity, bleu",
     ),
     Mistake(
         "a metric whose computation is off",
