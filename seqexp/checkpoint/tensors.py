@@ -7,7 +7,7 @@ A set of tensors called `model` is `model.index.json` and one file of each proce
      "aliases": {further name: name}}
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -49,18 +49,20 @@ class TensorSet:
     """Further names of the same tensors: tied weights are kept once."""
 
     @classmethod
-    def of(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """Whole tensors; those that share their memory become one with aliases."""
+    def of(cls, tensors: Mapping[str, Tensor], part: Callable[[Tensor], Part] = Part.whole) -> Self:
+        """Of these tensors what `part` says that this process holds; those that share their memory become one with
+        aliases."""
         parts: dict[str, Part] = {}
         aliases: dict[str, str] = {}
         names: dict[tuple[int, torch.Size, tuple[int, ...]], str] = {}
         for name, tensor in tensors.items():
-            key = (tensor.data_ptr(), tensor.shape, tensor.stride())
-            if tensor.numel() and key in names:
+            held = part(tensor)
+            key = (held.tensor.data_ptr(), held.tensor.shape, held.tensor.stride())
+            if held.tensor.numel() and key in names:
                 aliases[name] = names[key]
             else:
                 names[key] = name
-                parts[name] = Part.whole(tensor)
+                parts[name] = held
         return cls(parts, aliases)
 
 

@@ -5,6 +5,7 @@
 2: sets of tensors with an index, of which several processes may write parts; the optimizer's state by name.
 """
 
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,13 @@ def optimizer_of_version_1(path: Path, names: Sequence[str]) -> OptimizerState:
         names: of the trained parameters in the model's order, which was their order there.
 
     Raises:
-        UserError: there it had another number of parameters.
+        UserError: there it had another number of parameters, or the file is damaged.
     """
-    saved = torch.load(path / "training" / "optimizer.pt", map_location="cpu", weights_only=True)
+    file = path / "training" / "optimizer.pt"
+    try:
+        saved = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        raise UserError(f"{file}: cannot be read: {str(error).strip().splitlines()[0]}") from error
     groups = saved["param_groups"]
     numbers = [number for group in groups for number in group["params"]]
     if len(numbers) != len(names):
