@@ -4,12 +4,12 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from seqexp.catalog import CATALOG, component_name
-from seqexp.checkpoint.store import Checkpoint
+from seqexp.checkpoint.layout import Checkpoint
 from seqexp.config.base import ComponentConfig
 from seqexp.config.build import build
 from seqexp.config.command import given_overrides
@@ -33,6 +33,7 @@ from seqexp.tasks.base import Task
 from seqexp.trackers.following import Following
 from seqexp.training.config import Resume, TrainConfig
 from seqexp.training.evaluation import Evaluation
+from seqexp.training.finetuning import Source
 from seqexp.training.setup import Training
 
 logger = logging.getLogger("seqexp.train")
@@ -72,8 +73,8 @@ def train_in_world(world: World, config: TrainConfig, overrides: list[str]) -> f
     load_plugins(config.plugins)  # a process that was started for this has read no command line
     task: Task = build(config.task, components=CATALOG, trust=config.trust)
     saved: dict[str, Any] = to_saved(config, component_name)
-    parent = parent_checkpoint(config, task)
-    path, origin, result = world.from_first(lambda: find_run(config, task, saved, parent))
+    parent, source = parent_checkpoint(config, task), finetuned_model(config)
+    path, origin, result = world.from_first(lambda: find_run(config, task, saved, parent, source))
     directory = RunDirectory(Path(path))
     if result is not None:
         if world.is_first:
@@ -88,6 +89,7 @@ def train_in_world(world: World, config: TrainConfig, overrides: list[str]) -> f
         usable,
         parent,
         same_order=parent is not None and same_order(parent.path.parent.parent, saved, origin),
+        source=source,
         world=world,
     )
     with contextlib.ExitStack() as stack:
@@ -103,18 +105,19 @@ def train_in_world(world: World, config: TrainConfig, overrides: list[str]) -> f
 
 
 def find_run(
-    config: TrainConfig, task: Task, saved: dict[str, Any], parent: Checkpoint | None
+    config: TrainConfig, task: Task, saved: dict[str, Any], parent: Checkpoint | None, source: Source | None
 ) -> tuple[str, dict[str, Any], dict[str, Any] | None]:
     """Where the run lies, what it comes from, and its result if it is finished.
 
     Raises:
         UserError: another run is there.
     """
+    beginning = parent or (source.checkpoint if source else None)
     origin = {
-        "key": run_key(saved, task.identity, parent.content if parent else None),
+        "key": run_key(saved, task.identity, beginning_identity(parent, source)),
         "config": config_digest(saved),
         "data": task.identity,
-        "parent": {"checkpoint": str(parent.path), "content": parent.content} if parent else None,
+        "parent": {"checkpoint": str(beginning.path), "content": beginning.content} if beginning else None,
         **provenance(config_classes(config)),
     }
     path = Path(config.run.dir or Path(config.run.root) / config.name / origin["key"])
@@ -154,7 +157,7 @@ def writing(
             logger.info("taken over from %s", lease.taken_from)
         directory.describe(saved, overrides, origin, code_changes())
         start = {name: origin[name] for name in ("code", "git")}
-        journal.write("start", 0, metric=config.checkpoint.metric, maximize=training.store.maximize, **start)
+        journal.write("start", 0, metric=config.checkpoint.metric, maximize=training.store.retention.maximize, **start)
         following.start()
         try:
             yield journal
@@ -206,15 +209,45 @@ def parent_checkpoint(config: TrainConfig, task: Task) -> Checkpoint | None:
     path = config.checkpoint.continue_from
     if path is None:
         return None
-    if not any((Path(path) / name).exists() for name in ("config.json", "checkpoint.json")):
-        raise UserError(f"checkpoint.continue_from={path} is neither the directory of a run nor that of a checkpoint")
-    parent = find_checkpoint(path, "last", config.trust)
-    parent.verify()
+    parent = given_checkpoint("continue_from", path, "last", config.trust)
     if load_task(parent, config.trust).text_identity != task.text_identity:
         raise UserError(
             f"checkpoint.continue_from={path}: its vocabularies or text stages differ from those of the data"
         )
     return parent
+
+
+def finetuned_model(config: TrainConfig) -> Source | None:
+    """The model that `checkpoint.finetune_from` names.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    path = config.checkpoint.finetune_from
+    if path is None:
+        return None
+    checkpoint = given_checkpoint("finetune_from", path, "best", config.trust)
+    return Source(checkpoint, load_task(checkpoint, config.trust).vocabularies())
+
+
+def given_checkpoint(option: str, path: str, which: str, trust: Sequence[str]) -> Checkpoint:
+    """A checkpoint at `path`, or `which` one of a run there.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    if not any((Path(path) / name).exists() for name in ("config.json", "checkpoint.json")):
+        raise UserError(f"checkpoint.{option}={path} is neither the directory of a run nor that of a checkpoint")
+    checkpoint = find_checkpoint(path, which, trust)
+    checkpoint.verify()
+    return checkpoint
+
+
+def beginning_identity(parent: Checkpoint | None, source: Source | None) -> str | None:
+    """What the run begins with, for its key: the same checkpoint may be continued, or give its weights only."""
+    if source is not None:
+        return f"finetune {source.checkpoint.content}"
+    return parent.content if parent else None
 
 
 def train(training: Training, journal: Journal) -> float:
@@ -251,7 +284,7 @@ def train(training: Training, journal: Journal) -> float:
             name: score.signature for evaluation in evaluations.values() for name, score in evaluation.scores.items()
         },
         "checkpoint": str(best.path),
-        "parent": None if training.parent is None else str(training.parent.path),
+        "parent": (training.run.provenance().get("parent") or {}).get("checkpoint"),
     }
     journal.write("result", progress.update, seconds=round(time.monotonic() - started, 1))
     path = training.run.finish(figures)

@@ -1,16 +1,18 @@
 """How many processes share a run's work, on which device each of them works, and what each of them holds."""
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from seqexp.config.base import ComponentConfig, require
 from seqexp.distributed.world import World
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class Device(StrEnum):
@@ -75,14 +77,43 @@ class Layout:
         self.world = world
         self.device = world.device
 
+    all_write = False
+    """All processes write checkpoints together, each what it holds; otherwise the first does."""
+    in_step = False
+    """Processes meet in forward passes already, so that all make equally many."""
+
     @property
     def num_averaged(self) -> int:
         """Over how many processes gradients are averaged, where their sum is wanted."""
         return 1
 
-    def wrap(self, module: nn.Module) -> nn.Module:
-        """The module as it is to be called in training; to be done before the optimizer is made."""
+    def place(self, model: Module) -> Module:
+        """A new model, where it is to be; `wrap` may do the rest."""
+        return model.to(self.device)
+
+    def wrap(
+        self,
+        module: nn.Module,
+        model: nn.Module,
+        *,
+        blocks: Sequence[nn.Module] = (),
+        product_dtype: torch.dtype | None = None,
+    ) -> nn.Module:
+        """The module as it is to be called in training; to be done before the optimizer is made, as it may change the
+        parameters of the model in it.
+
+        Args:
+            model: its part that has the parameters.
+            blocks: the repeated layers of that.
+            product_dtype: in which the precision computes products, if that is not the format of the weights.
+        """
         return module
+
+    @contextmanager
+    def evaluated(self, model: Module) -> Iterator[Module]:
+        """Context that gives a model with all weights, whose forward passes need no other process: as many as each one
+        likes. All processes enter and leave together."""
+        yield model
 
     def micro_batch(self, module: nn.Module, *, is_last: bool) -> AbstractContextManager[Any]:
         """What forward and backward of a micro-batch run in; with the last of an update, gradients meet."""
@@ -98,9 +129,26 @@ class Layout:
         """Euclidean norm of the whole gradient, a scalar, the same in all processes."""
         return gradient_norm(parameters)
 
-    def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-        """The whole state dict, in the first process; the others call it too and may get less."""
-        return optimizer.state_dict()
+    def clip(self, parameters: Iterable[nn.Parameter], max_norm: float, norm: Tensor) -> None:
+        """Scale the gradient, whose norm is known, down to `max_norm`."""
+        nn.utils.clip_grads_with_norm_(parameters, max_norm, norm)
+
+    def own_optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+        """What of an optimizer keeps the state that this process has."""
+        return optimizer
+
+    def rows(self, tensor: Tensor) -> tuple[Tensor, int]:
+        """What this process holds of a tensor of weights, or of the optimizer's state: rows along dimension 0, and the
+        number of the first. They share their memory with the tensor."""
+        return tensor, 0
+
+    def with_rows(self, like: Tensor, read: Callable[..., Tensor]) -> Tensor:
+        """A tensor distributed as another one.
+
+        Args:
+            read: gives the rows from one number to before another, or all of them if it is given none.
+        """
+        return read()
 
     def require_equal_weights(self, module: nn.Module) -> None:
         """
@@ -112,7 +160,11 @@ class Layout:
 
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
     """Euclidean norm of all gradients together, computed in at least float32 whatever their own format; a scalar."""
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    return norm_of([parameter.grad for parameter in parameters if parameter.grad is not None])
+
+
+def norm_of(gradients: Sequence[Tensor]) -> Tensor:
+    """`gradient_norm` of these."""
     kinds = [torch.promote_types(gradient.dtype, torch.float32) for gradient in gradients]
     norms = [torch.linalg.vector_norm(g, dtype=kind) for g, kind in zip(gradients, kinds, strict=True)]
     return torch.linalg.vector_norm(torch.stack(norms)) if norms else torch.zeros(())

@@ -1,11 +1,13 @@
 """Data parallelism: each process has the whole model, and gradients are averaged (Li et al. 2020, arXiv 2006.15704)."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from inspect import signature
 from typing import Any
 
+import torch
 from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 from torch.nn.parallel import DistributedDataParallel
@@ -80,7 +82,14 @@ class DDP(Layout):
     def num_averaged(self) -> int:
         return self.world.size
 
-    def wrap(self, module: nn.Module) -> nn.Module:
+    def wrap(
+        self,
+        module: nn.Module,
+        model: nn.Module,
+        *,
+        blocks: Sequence[nn.Module] = (),
+        product_dtype: torch.dtype | None = None,
+    ) -> nn.Module:
         if self.world.size == 1:
             return module
         config, device = self.config, self.world.device

@@ -10,6 +10,7 @@ from torch import nn
 from torch.distributed.optim import ZeroRedundancyOptimizer
 
 from seqexp.distributed.ddp import DDP, DDPConfig
+from seqexp.distributed.world import World
 
 
 @dataclass
@@ -21,7 +22,11 @@ class ZeROConfig(DDPConfig):
 
 
 class ZeRO(DDP):
-    """torch's ZeroRedundancyOptimizer around the usual one."""
+    """torch's ZeroRedundancyOptimizer around the usual one. Each process writes its part of the state."""
+
+    def __init__(self, config: DDPConfig, *, world: World) -> None:
+        super().__init__(config, world=world)
+        self.all_write = world.size > 1
 
     def make_optimizer(
         self, make: Callable[[Any], torch.optim.Optimizer], parameters: list[nn.Parameter]
@@ -34,9 +39,5 @@ class ZeRO(DDP):
 
         return ZeroRedundancyOptimizer(parameters, local)  # type: ignore[arg-type]
 
-    def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-        if not isinstance(optimizer, ZeroRedundancyOptimizer):
-            return super().optimizer_state(optimizer)
-        # Pickled on the way, between processes of this job only.
-        optimizer.consolidate_state_dict(to=0)
-        return optimizer.state_dict() if self.world.is_first else {}
+    def own_optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+        return optimizer.optim if isinstance(optimizer, ZeroRedundancyOptimizer) else optimizer

@@ -22,6 +22,9 @@ class Precision:
     The weights that `prepare` leaves in the model are those that the optimizer changes and that are saved.
     """
 
+    product_dtype: torch.dtype | None = None
+    """In which products are computed, if that is not the format of the weights."""
+
     def __init__(self, config: PrecisionConfig, *, device: torch.device) -> None:
         """`device`: where the model computes."""
         self.device = device

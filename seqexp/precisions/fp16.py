@@ -54,6 +54,8 @@ class FP16Config(PrecisionConfig):
 class FP16(Precision):
     """Autocast to float16 with a dynamic loss scale."""
 
+    product_dtype = torch.float16
+
     def __init__(self, config: FP16Config, *, device: torch.device) -> None:
         super().__init__(config, device=device)
         self.config = config

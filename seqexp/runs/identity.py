@@ -13,8 +13,11 @@ IRRELEVANT = (
     "batch.num_workers",
     "validation.sanity",
     "validation.num_samples",
+    "checkpoint.asynchronous",
     "checkpoint.keep_last",
+    "checkpoint.keep_every_updates",
     "checkpoint.continue_from",
+    "checkpoint.finetune_from",
     "task.data",
 )
 """Keys of the root config that cannot change what a run computes. Of data and checkpoints that are read the content
@@ -30,8 +33,9 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-EXACT_LAYOUTS = ("distributed/single", "distributed/ddp", "distributed/zero")
-"""Layouts that compute the same, however many processes there are, unless `communication` changes the gradients."""
+EXACT_LAYOUTS = ("distributed/single", "distributed/ddp", "distributed/zero", "distributed/fsdp")
+"""Layouts that compute the same, however many processes there are, unless `communication` changes what travels."""
+EXACT_COMMUNICATION = {"hook": "none", "weights": "stored", "gradients": "float32"}
 IRRELEVANT_OF_LAYOUTS = ("device", "num_processes", "timeout_seconds", "alone_timeout_seconds")
 
 
@@ -52,7 +56,7 @@ def _relevant_of_layout(saved: dict[str, Any]) -> dict[str, Any]:
     if saved.get("component", EXACT_LAYOUTS[0]) not in EXACT_LAYOUTS:
         return {name: value for name, value in saved.items() if name not in IRRELEVANT_OF_LAYOUTS}
     communication = saved.get("communication", {})
-    return communication if communication.get("hook", "none") != "none" else {}
+    return {name: value for name, value in communication.items() if EXACT_COMMUNICATION.get(name) != value}
 
 
 def run_key(saved_config: dict[str, Any], data_identity: str, parent: str | None = None) -> str:
@@ -61,6 +65,6 @@ def run_key(saved_config: dict[str, Any], data_identity: str, parent: str | None
     Args:
         saved_config: the root config as JSON values.
         data_identity: the hash of the data's manifest.
-        parent: the hash of the checkpoint that the run continues.
+        parent: the hash of the checkpoint that the run continues, or begins with in another way and then says so.
     """
     return digest({"config": config_digest(saved_config), "data": data_identity, "parent": parent})[:12]

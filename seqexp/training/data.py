@@ -13,7 +13,7 @@ class EpochData:
     """Micro-batches of any epoch, from any position: a pure function of (seed, epoch).
 
     Process `rank` of `num_processes` takes the micro-batches rank, rank + num_processes, ... of every update, and makes
-    no others.
+    no others but those that it computes for company.
     """
 
     def __init__(
@@ -25,9 +25,11 @@ class EpochData:
         *,
         rank: int = 0,
         num_processes: int = 1,
+        in_step: bool = False,
     ) -> None:
+        """`in_step`: processes compute equally many micro-batches; otherwise each computes one at least."""
         self.split, self.limits, self.config, self.seed = split, limits, config, seed
-        self.rank, self.num_processes = rank, num_processes
+        self.rank, self.num_processes, self.in_step = rank, num_processes, in_step
         self._current: tuple[int, Split, EpochPlan] | None = None
 
     def num_micro_batches(self, epoch: int) -> int:
@@ -39,12 +41,19 @@ class EpochData:
         split, plan = self._at(epoch)
         per_update = self.config.micro_batches
         groups = [range(first, min(first + per_update, len(plan))) for first in range(start, len(plan), per_update)]
-        shares = [group[self.rank :: self.num_processes] or group[:1] for group in groups]
+        shares = [self._share(group) for group in groups]
         wanted = [position for share in shares for position in share]
         batches = micro_batches(plan, split.collate, positions=wanted, num_workers=self.config.num_workers)
         for group, share in zip(groups, shares, strict=True):
             numbers = [position - group[0] for position in share]
-            yield Share([next(batches) for _ in share], numbers, len(group), counts=self.rank < len(group))
+            num_idle = len(share) - len(group[self.rank :: self.num_processes])
+            yield Share([next(batches) for _ in share], numbers, len(group), num_idle)
+
+    def _share(self, group: range) -> list[int]:
+        """This process' part of an update's micro-batches, then the first of all as often as it is idle."""
+        own = list(group[self.rank :: self.num_processes])
+        wanted = -(-len(group) // self.num_processes) if self.in_step else 1
+        return own + [group[0]] * (wanted - len(own))
 
     def _at(self, epoch: int) -> tuple[Split, EpochPlan]:
         """The examples and the batches of an epoch; those of one epoch are kept."""

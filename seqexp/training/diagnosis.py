@@ -29,15 +29,20 @@ def find_origin(step: TrainStep, share: Share, update: int, totals: Totals | Non
 
     Each process does so for its own share, without the others.
     """
+    with step.layout.evaluated(step.model) as model:
+        return _find_origin(dataclasses.replace(step, model=model), share, update, totals)
+
+
+def _find_origin(step: TrainStep, share: Share, update: int, totals: Totals | None) -> Origin:
     for name, parameter in step.model.named_parameters():
         if not _finite(parameter):
             return Origin(f"parameter {name}, before this update,", None)
     denominator = step.denominator(totals or share.totals)
     for number, batch in zip(share.numbers, share.batches, strict=True):
-        step.optimizer.zero_grad(set_to_none=True)
+        step.model.zero_grad(set_to_none=True)
         with _watched(step) as found, step.layout.micro_batch(step.wrapped or step.model, is_last=False):
             step.accumulate(batch, update, number, denominator)
-        step.optimizer.zero_grad(set_to_none=True)
+        step.model.zero_grad(set_to_none=True)
         if found:
             return Origin(found[0], number)
     return Origin("the gradient's norm or the sum over micro-batches, but none of them alone,", None)

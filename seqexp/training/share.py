@@ -24,9 +24,8 @@ class Share:
     """The number of each micro-batch in the update, from 0."""
     num_micro_batches: int
     """Of the whole update, over all processes."""
-    counts: bool = True
-    """False where there are fewer micro-batches than processes and none is left for this one. It computes the first all
-    the same, as all take part when gradients meet, and multiplies it by 0."""
+    num_idle: int = 0
+    """So many at the end it computes because all take part when gradients or weights meet, and multiplies by 0."""
 
     @classmethod
     def whole(cls, batches: Sequence[Batch]) -> Self:
@@ -34,8 +33,12 @@ class Share:
         return cls(batches, range(len(batches)), len(batches))
 
     @property
+    def num_counted(self) -> int:
+        """Micro-batches that are this process' share of the work."""
+        return len(self.batches) - self.num_idle
+
+    @property
     def totals(self) -> Totals:
         """What this process adds to those of the update."""
-        if not self.counts:
-            return Totals(0, 0)
-        return Totals(sum(b.num_targets for b in self.batches), sum(b.num_sentences for b in self.batches))
+        counted = self.batches[: self.num_counted]
+        return Totals(sum(b.num_targets for b in counted), sum(b.num_sentences for b in counted))

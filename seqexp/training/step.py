@@ -97,10 +97,10 @@ class TrainStep:
             self.optimizer.zero_grad(set_to_none=True)
             return Fault.overflow if self.precision.overflowed() else Fault.non_finite
         if self.clip_norm is not None:
-            nn.utils.clip_grads_with_norm_(self.model.parameters(), self.clip_norm, norm)
+            self.layout.clip(self.model.parameters(), self.clip_norm, norm)
         self.optimizer.step()
         self.precision.succeeded()
-        for output in outputs if share.counts else []:
+        for output in outputs[: share.num_counted]:
             metrics.add({"loss": output.sum, **output.metrics}, output.num_targets)
         if self.layout.world.is_first:  # it is the same in all
             metrics.add({"gradient_norm": norm}, 1)
@@ -140,6 +140,6 @@ class TrainStep:
         outputs = []
         for position, (number, batch) in enumerate(zip(share.numbers, share.batches, strict=True), start=1):
             with self.layout.micro_batch(loss, is_last=position == len(share.batches)):
-                weight = 1.0 if share.counts else 0.0
+                weight = 1.0 if position <= share.num_counted else 0.0
                 outputs.append(self.accumulate(batch, update, number, denominator, loss, weight))
         return outputs

@@ -1,12 +1,15 @@
 """The loop: updates, and between them logging, validation, checkpoints and the question whether to stop."""
 
+import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from seqexp.checkpoint.store import Checkpoint, CheckpointStore
+from seqexp.checkpoint.layout import Checkpoint
+from seqexp.checkpoint.store import CheckpointStore
 from seqexp.distributed.preemption import StopRequest
 from seqexp.distributed.world import World
 from seqexp.lr_schedulers.base import LRScheduler
@@ -14,6 +17,7 @@ from seqexp.runs.journal import Journal
 from seqexp.runtime.errors import UserError
 from seqexp.training.config import TrainConfig
 from seqexp.training.display import Display
+from seqexp.training.ema import NoEMA
 from seqexp.training.intervals import is_due
 from seqexp.training.metrics import MetricBag
 from seqexp.training.non_finite import NonFiniteReports, Policy
@@ -59,12 +63,14 @@ class Trainer:
     validate: Callable[[], dict[str, float]]
     """Metrics of the validation splits with the present weights."""
     save: Callable[[Progress, dict[str, float]], None]
+    """Writes a checkpoint, or begins to, with these metrics."""
     last_checkpoint: Callable[[], Checkpoint | None]
     """The newest that is whole."""
     report: NonFiniteReports
     store: CheckpointStore
     journal: Journal
     display: Display
+    ema: NoEMA
     progress: Progress = field(default_factory=Progress)
     """Where it begins."""
 
@@ -84,7 +90,7 @@ class Trainer:
         Raises:
             UserError: its state does not fit this model or optimizer.
         """
-        self.progress = restore(self.step, checkpoint)
+        self.progress = restore(self.step, self.ema, checkpoint)
         self.metrics.load(self.progress.metrics if self.world.is_first else {})
         self._targets_logged = self.progress.num_targets
 
@@ -92,13 +98,14 @@ class Trainer:
         """Train to the end; the last state is in a checkpoint when this returns.
 
         Raises:
-            UserError: a loss or gradient is not finite, and `config.non_finite` says that this ends the run.
+            UserError: a loss or gradient is not finite, and `config.non_finite` says that this ends the run; or a
+                checkpoint cannot be written.
         """
         self._since = time.monotonic() - self.progress.seconds
         self._logged_at = time.monotonic()
         if self.config.non_finite.policy is Policy.rollback and self.last_checkpoint() is None:
             self._save()  # there is something to go back to from the first update on
-        with self.display, self.stop_request:
+        with self.display, self._writes_finished(), self.stop_request:
             while self.progress.stop_reason is None:
                 self._leave_if_asked()
                 self._train_epoch()
@@ -122,11 +129,13 @@ class Trainer:
             fault = step(share, update, self.scheduler.lr_at(update), self.metrics, totals)
             if fault is None:
                 self._count(totals)
+                self.ema.update(self.progress.update)
             else:
                 self._skip(share, totals, fault)
             self.progress.move_on(share.num_micro_batches, num_batches)
             if fault is Fault.non_finite and self.config.non_finite.policy is Policy.rollback:
                 self._roll_back()
+            self._note_written()
             self._after_attempt(made=fault is None)
             if self.progress.stop_reason is not None or self.progress.epoch != epoch:
                 return
@@ -206,12 +215,22 @@ class Trainer:
         if (made and progress.update % config.log.every_updates == 0) or progress.stop_reason:
             self._log()
         validated = False
-        if is_due(config.validation.every, progress.validated, progress.now) or progress.stop_reason:
+        if self._validation_is_due():
             validated = self._validate()
             progress.stop_reason = progress.stop_reason or stop_reason(config.stop, progress, self.scheduler)
         due = is_due(config.checkpoint.every, progress.saved, progress.now) or progress.stop_reason
         if due or (validated and self.world.from_first(lambda: self.store.would_keep(progress.valid))):
             self._save()
+
+    def _validation_is_due(self) -> bool:
+        progress, validation = self.progress, self.config.validation
+        if progress.stop_reason:
+            return True
+        due = is_due(validation.every, progress.validated, progress.now)
+        if due and progress.update < validation.after_updates:
+            progress.validated = progress.now  # this one is left out; the interval goes on
+            return False
+        return due
 
     def _leave(self) -> None:
         """Save, unless that was just done, and end as the signal asks.
@@ -226,6 +245,8 @@ class Trainer:
             self.stop_request.leave()
         if self.progress.saved != self.progress.now:
             self._save()
+        self.store.wait()
+        self._note_written()
         logger.info("stopped after update %d, which is saved; the same command goes on", self.progress.update)
         self.stop_request.leave()
 
@@ -258,8 +279,9 @@ class Trainer:
         self.step.model.train()
         progress.validated = progress.now
         self._logged_at += time.monotonic() - started  # speed is that of training
-        value, maximize = metrics[self.store.metric], self.store.maximize
-        if progress.best is None or (value > progress.best if maximize else value < progress.best):
+        value, maximize = metrics[self.store.retention.metric], self.store.retention.maximize
+        best = progress.best
+        if best is None or math.isnan(best) or (value > best if maximize else value < best):
             progress.best, progress.num_validations_since_best = value, 0
         else:
             progress.num_validations_since_best += 1
@@ -280,4 +302,28 @@ class Trainer:
         # Of the same update, not only of the same moment: after a skipped batch, a checkpoint may replace that of the
         # last update, and must say no less of it.
         self.save(progress, progress.valid if progress.validated.update == progress.update else {})
-        self.journal.write("checkpoint", progress.update)
+        self._note_written()
+
+    def _note_written(self) -> None:
+        """Enter the checkpoints that are there now.
+
+        Raises:
+            UserError: one could not be written.
+        """
+        for checkpoint in self.store.written():
+            self.journal.write("checkpoint", checkpoint.update)
+
+    @contextlib.contextmanager
+    def _writes_finished(self) -> Iterator[None]:
+        """However the training ends, a checkpoint that is being written is finished first."""
+        try:
+            yield
+        except BaseException:
+            self.store.wait()
+            try:
+                self._note_written()
+            except UserError as error:  # what ends the run already matters more
+                logger.warning("%s", error)
+            raise
+        self.store.wait()
+        self._note_written()

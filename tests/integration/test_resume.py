@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from seqexp.runs.identity import digest
 from seqexp.runs.journal import read_journal
 from seqexp.training.step import Fault, TrainStep
 
@@ -33,9 +34,12 @@ class CrashError(Exception):
 
 
 def weights_of(run: Path) -> dict[str, str]:
-    """Hash of the weights of each checkpoint that the run kept."""
+    """Hash of the tensors of each checkpoint that the run kept: weights, optimizer state, a moving average."""
     infos = [json.loads(path.read_text()) for path in sorted(run.glob("checkpoints/*/checkpoint.json"))]
-    return {f"{info['update']}": info["files"]["model.safetensors"]["sha256"] for info in infos}
+    return {
+        f"{info['update']}": digest({n: f["sha256"] for n, f in info["files"].items() if n.endswith(".safetensors")})
+        for info in infos
+    }
 
 
 def metrics_of(run: Path) -> dict[tuple[str, int], Any]:
@@ -65,10 +69,12 @@ def die_at(update: int, monkeypatch: pytest.MonkeyPatch) -> None:
         ("data", []),
         ("data", ["batch.num_workers=2"]),
         ("data", ["lr_scheduler=inverse_sqrt", "optimizer=adamw", "model.encoder.layerdrop=0.3"]),
+        ("data", ["ema.decay=0.9", "ema.start_update=6", "ema.every_updates=2", "precision=bf16_memory_efficient"]),
+        ("data", ["ema.decay=0.9", "ema.use_for_validation=false", "checkpoint.asynchronous=false"]),
         ("bpe_data", ["task.sampling.dropout=0.3"]),
         ("raw_data", ["task.sampling.dropout=0.3", "batch.num_workers=2"]),
     ],
-    ids=["default", "workers", "layerdrop", "sampling", "raw-sampling-workers"],
+    ids=["default", "workers", "layerdrop", "ema", "ema-beside", "sampling", "raw-sampling-workers"],
 )
 def test_crashes_change_nothing(
     tmp_path: Path,

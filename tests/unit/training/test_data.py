@@ -1,3 +1,5 @@
+from itertools import islice
+
 import numpy as np
 import pytest
 import torch
@@ -71,7 +73,7 @@ class StubSplit:
 
 
 def batches_of(data: EpochData, epoch: int, start: int = 0) -> list[Batch]:
-    return [batch for share in data.updates(epoch, start) for batch in share.batches if share.counts]
+    return [batch for share in data.updates(epoch, start) for batch in share.batches[: share.num_counted]]
 
 
 def longest(data: EpochData, epoch: int) -> list[int]:
@@ -112,9 +114,10 @@ def test_every_epoch_has_examples_of_its_own() -> None:
     assert [batch.num_targets for batch in batches_of(data, 8)] == [8] * 5
 
 
+@pytest.mark.parametrize("in_step", [False, True])
 @pytest.mark.parametrize("num_workers", [0, 1])
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
-def test_every_example_once_however_many_share_the_work(size: int, num_workers: int) -> None:
+def test_every_example_once_however_many_share_the_work(size: int, num_workers: int, in_step: bool) -> None:
     """Also where an update has fewer micro-batches than there are processes, and from any update of the epoch on."""
     config = BatchConfig(micro_batches=3, num_workers=num_workers)
     whole = list(EpochData(Sizes(), BatchLimits(max_tokens=80), config, seed=1).updates(0, 0))
@@ -122,19 +125,22 @@ def test_every_example_once_however_many_share_the_work(size: int, num_workers: 
     for first in (0, 6) if num_workers == 0 else (6,):
         shares = []
         for rank in range(size):
-            data = EpochData(Sizes(), BatchLimits(max_tokens=80), config, seed=1, rank=rank, num_processes=size)
+            place = {"rank": rank, "num_processes": size, "in_step": in_step}
+            data = EpochData(Sizes(), BatchLimits(max_tokens=80), config, seed=1, **place)
             shares.append(list(data.updates(0, 3 * first)))
         for update, parts in zip(whole[first:], zip(*shares, strict=True), strict=True):
             found = {
                 number: batch.indices.tolist()
                 for part in parts
-                if part.counts
-                for number, batch in zip(part.numbers, part.batches, strict=True)
+                for number, batch in islice(zip(part.numbers, part.batches, strict=True), part.num_counted)
             }
             assert found == {number: batch.indices.tolist() for number, batch in enumerate(update.batches)}
             assert sum(part.totals.num_targets for part in parts) == update.totals.num_targets
             assert sum(part.totals.num_sentences for part in parts) == update.totals.num_sentences
             for part in parts:
                 assert part.num_micro_batches == update.num_micro_batches
-                if not part.counts:
-                    assert part.batches[0].indices.equal(update.batches[0].indices), "it takes part with the first"
+                for batch in part.batches[part.num_counted :]:
+                    assert batch.indices.equal(update.batches[0].indices), "it takes part with the first"
+            counts = {len(part.batches) for part in parts}
+            assert 0 not in counts
+            assert len(counts) == 1 or not in_step
