@@ -44,6 +44,7 @@ CATALOG: dict[str, dict[str, str]] = {
         "ddp": "seqexp.distributed.ddp:DDPConfig",
         "single": "seqexp.distributed.single:SingleConfig",
         "zero": "seqexp.distributed.zero:ZeROConfig",
+        "fsdp": "seqexp.distributed.fsdp:FSDPConfig",
     },
     "generator": {
         "beam": "seqexp.generators.beam:BeamSearchConfig",
