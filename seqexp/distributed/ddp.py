@@ -84,6 +84,7 @@ class DDP(Layout):
         if self.world.size == 1:
             return module
         config, device = self.config, self.world.device
+        unsynchronised: dict[str, Any] = {_SYNCHRONISE_BUFFERS: False}
         wrapped = DistributedDataParallel(
             module,
             device_ids=[device] if device.type == "cuda" else None,
@@ -92,7 +93,7 @@ class DDP(Layout):
             find_unused_parameters=config.find_unused_parameters,
             gradient_as_bucket_view=config.gradient_as_bucket_view,
             # Buffers are tables that all processes compute alike; sending them would cost every forward pass.
-            **{_SYNCHRONISE_BUFFERS: False},
+            **unsynchronised,
         )
         hooks: dict[Hook, Any] = {
             Hook.fp16: default_hooks.fp16_compress_hook,

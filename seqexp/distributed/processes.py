@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import distributed
-from torch.distributed import PrefixStore, Store
+from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 
 from seqexp.distributed.base import ProcessesConfig
 from seqexp.distributed.place import Place
