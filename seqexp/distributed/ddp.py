@@ -7,7 +7,6 @@ from inspect import signature
 from typing import Any
 
 from torch import nn
-from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 from torch.nn.parallel import DistributedDataParallel
 
 from seqexp.config.base import require
@@ -95,12 +94,11 @@ class DDP(Layout):
             # Buffers are tables that all processes compute alike; sending them would cost every forward pass.
             **unsynchronised,
         )
-        hooks: dict[Hook, Any] = {
-            Hook.fp16: default_hooks.fp16_compress_hook,
-            Hook.bf16: default_hooks.bf16_compress_hook,
-        }
-        if config.communication.hook in hooks:
-            wrapped.register_comm_hook(None, hooks[config.communication.hook])
+        if config.communication.hook is not Hook.none:
+            from torch.distributed.algorithms.ddp_comm_hooks import default_hooks  # takes a second
+
+            hook = getattr(default_hooks, f"{config.communication.hook}_compress_hook")
+            wrapped.register_comm_hook(None, hook)
         return wrapped
 
     def micro_batch(self, module: nn.Module, *, is_last: bool) -> AbstractContextManager[Any]:
