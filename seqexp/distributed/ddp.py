@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 from torch.nn.parallel import DistributedDataParallel
 
 from seqexp.config.base import require
@@ -93,6 +92,7 @@ class DDP(Layout):
         if self.world.size == 1:
             return module
         config, device = self.config, self.world.device
+        unsynchronised: dict[str, Any] = {_SYNCHRONISE_BUFFERS: False}
         wrapped = DistributedDataParallel(
             module,
             device_ids=[device] if device.type == "cuda" else None,
@@ -101,14 +101,13 @@ class DDP(Layout):
             find_unused_parameters=config.find_unused_parameters,
             gradient_as_bucket_view=config.gradient_as_bucket_view,
             # Buffers are tables that all processes compute alike; sending them would cost every forward pass.
-            **{_SYNCHRONISE_BUFFERS: False},
+            **unsynchronised,
         )
-        hooks: dict[Hook, Any] = {
-            Hook.fp16: default_hooks.fp16_compress_hook,
-            Hook.bf16: default_hooks.bf16_compress_hook,
-        }
-        if config.communication.hook in hooks:
-            wrapped.register_comm_hook(None, hooks[config.communication.hook])
+        if config.communication.hook is not Hook.none:
+            from torch.distributed.algorithms.ddp_comm_hooks import default_hooks  # takes a second
+
+            hook = getattr(default_hooks, f"{config.communication.hook}_compress_hook")
+            wrapped.register_comm_hook(None, hook)
         return wrapped
 
     def micro_batch(self, module: nn.Module, *, is_last: bool) -> AbstractContextManager[Any]:

@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
-from torch.distributed import TCPStore
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from seqexp.distributed.base import Device, DistributedConfig, ProcessesConfig
 from seqexp.distributed.place import Place, launched

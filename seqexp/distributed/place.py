@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from torch import distributed
-from torch.distributed import Store, TCPStore
+from torch.distributed import Store, TCPStore, rendezvous  # type: ignore[attr-defined]
 
 from seqexp.runtime.errors import UserError
 
@@ -64,7 +63,7 @@ class Place:
         """
         try:
             if self.launcher == "torchrun":
-                store: Store = next(iter(distributed.rendezvous("env://", self.rank, self.size, timeout=timeout)))[0]
+                store: Store = next(iter(rendezvous("env://", self.rank, self.size, timeout=timeout)))[0]
                 return store
             is_master = self.keeps_store and self.rank == 0
             return TCPStore(self.host, self.port, is_master=is_master, wait_for_workers=False, timeout=timeout)

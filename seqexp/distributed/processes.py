@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import distributed
-from torch.distributed import PrefixStore, Store
+from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 
 from seqexp.distributed.base import ProcessesConfig
 from seqexp.distributed.place import Place
@@ -128,7 +128,8 @@ def joined(place: Place, config: ProcessesConfig) -> Iterator[World]:
         world_size=place.size,
         timeout=timedelta(seconds=LIMIT * config.timeout_seconds),
     )
-    watch = Watch(store.clone(), place.rank, place.size, config.timeout_seconds, place.parent, place.shows_errors)
+    own: Store = store.clone()  # type: ignore[attr-defined]
+    watch = Watch(own, place.rank, place.size, config.timeout_seconds, place.parent, place.shows_errors)
     world = Processes(place, store, watch, device, config.alone_timeout_seconds)
     watch.start()
     try:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from torch.distributed import DistError, Store
+from torch.distributed import DistError, Store  # type: ignore[attr-defined]
 
 from seqexp.runs.lock import start_time
 from seqexp.runtime.errors import ProcessError, UserError
@@ -103,6 +103,7 @@ class Watch:
 
     def at(self, place: str) -> None:
         self._beat.place = place
+        self._send()  # at once: should this process be killed, that is all that is known of it
 
     def reports_to(self, directory: Path, fail: Callable[[str], None]) -> None:
         self._directory, self._on_failure = directory, fail

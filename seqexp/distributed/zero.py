@@ -1,16 +1,20 @@
 """ZeRO, stage 1: data parallelism in which every process keeps the optimizer's state of a part of the weights only
 (Rajbhandari et al. 2020, arXiv 1910.02054)."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
-from torch.distributed.optim import ZeroRedundancyOptimizer
 
 from seqexp.distributed.ddp import DDP, DDPConfig
 from seqexp.distributed.world import World
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # torch's package uses torch.jit.script, which torch deprecates
+    from torch.distributed.optim import ZeroRedundancyOptimizer
 
 
 @dataclass

@@ -82,7 +82,7 @@ def test_in_64_bits_three_or_two_processes_are_one(
 
 
 def test_resumed_by_two_it_ends_as_if_never_interrupted(
-    tmp_path: Path, data: Path, command: Command, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, data: Path, command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A death and a SIGTERM of rank 1, with the state of fp16's loss scale; bit for bit."""
     options = [*OPTIONS, *FAULTY, *TWO, "precision=fp16", "precision.window=3", f"task.data={data}"]
@@ -92,7 +92,7 @@ def test_resumed_by_two_it_ends_as_if_never_interrupted(
     with pytest.raises(SystemExit) as left:
         command("train", *arguments)
     assert left.value.code == 1
-    error = capfd.readouterr().err
+    error = capsys.readouterr().err
     assert "rank 1 (update 6, epoch 1, micro-batch 12) ended with exit status 3" in error
     assert journal_of(tmp_path / "broken", "failed")
     monkeypatch.setenv("FAULT", "SIGTERM:1:9")
