@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from seqexp.checkpoint.layout import open_checkpoint
 from seqexp.runs.identity import digest
 from seqexp.runs.journal import read_journal
 from seqexp.training.step import Fault, TrainStep
@@ -128,10 +129,12 @@ def test_the_number_of_micro_batches_per_update_does_not_change_the_loss_scale(
 
 
 @pytest.mark.slow
-def test_kill_9_at_random_moments(tmp_path: Path, data: Path, command: Command) -> None:
-    command("train", *OPTIONS, f"task.data={data}", f"run.dir={tmp_path / 'whole'}")
+@pytest.mark.parametrize("asynchronous", ["true", "false"])
+def test_kill_9_at_random_moments(tmp_path: Path, data: Path, command: Command, asynchronous: str) -> None:
+    options = [*OPTIONS, f"task.data={data}", f"checkpoint.asynchronous={asynchronous}", "checkpoint.every.updates=1"]
+    command("train", *options, f"run.dir={tmp_path / 'whole'}")
     broken = tmp_path / "broken"
-    arguments = [sys.executable, "-m", "seqexp.train", *OPTIONS, f"task.data={data}", f"run.dir={broken}"]
+    arguments = [sys.executable, "-m", "seqexp.train", *options, f"run.dir={broken}"]
     chance = random.Random(os.getpid())
     for _ in range(3):
         process = subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -140,6 +143,8 @@ def test_kill_9_at_random_moments(tmp_path: Path, data: Path, command: Command) 
         time.sleep(chance.uniform(0.05, 0.6))
         process.send_signal(signal.SIGKILL)
         process.wait()
+        for path in broken.glob("checkpoints/update-*"):
+            open_checkpoint(path).verify()
     subprocess.run(arguments, cwd=tmp_path, check=True, capture_output=True)
     assert weights_of(broken) == weights_of(tmp_path / "whole")
     assert not (broken / "lease.json").exists()
