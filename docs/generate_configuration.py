@@ -13,6 +13,7 @@ from typing import Any, get_type_hints
 import yaml
 from omegaconf import MISSING
 
+from seqexp.average import AverageConfig
 from seqexp.catalog import CATALOG, import_config
 from seqexp.config.command import config_dir
 from seqexp.data.prepare import PrepareConfig
@@ -30,6 +31,7 @@ COMMANDS = {
     "train": TrainConfig,
     "generate": GenerateConfig,
     "validate": ValidateConfig,
+    "average": AverageConfig,
     "interactive": InteractiveConfig,
     "score": ScoreConfig,
     "runs": RunsConfig,

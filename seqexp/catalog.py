@@ -38,9 +38,13 @@ CATALOG: dict[str, dict[str, str]] = {
         "bf16_memory_efficient": "seqexp.precisions.bf16_memory_efficient:BF16MemoryEfficientConfig",
         "fp16": "seqexp.precisions.fp16:FP16Config",
         "fp32": "seqexp.precisions.fp32:FP32Config",
+        "fp64": "seqexp.precisions.fp64:FP64Config",
     },
     "distributed": {
+        "ddp": "seqexp.distributed.ddp:DDPConfig",
         "single": "seqexp.distributed.single:SingleConfig",
+        "zero": "seqexp.distributed.zero:ZeROConfig",
+        "fsdp": "seqexp.distributed.fsdp:FSDPConfig",
     },
     "generator": {
         "beam": "seqexp.generators.beam:BeamSearchConfig",

@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from seqexp.catalog import component_name
+from seqexp.checkpoint.layout import Weights
 from seqexp.config.base import CommandConfig, one_or_more, require
 from seqexp.config.command import overridden_fields
 from seqexp.config.saved import to_saved
@@ -44,7 +45,10 @@ class GenerateConfig(CommandConfig):
     run: Any = MISSING
     """Directory of a run or of a checkpoint; a list of them for an ensemble."""
     checkpoint: str = "best"
-    """Of a run: best, last, or the number of an update."""
+    """Of a run: best, last, the number of an update, or a checkpoint's directory."""
+    weights: Weights = Weights.validated
+    """Of a run with a moving average, which ones: those that were `validated`, those that the optimizer has `trained`,
+    or the `averaged` ones."""
     split: str = "test"
     """Split to translate."""
     input: str | None = None
@@ -73,6 +77,7 @@ def main(config: GenerateConfig) -> dict[str, float]:
     model = load_model(
         *config.run,
         checkpoint=config.checkpoint,
+        weights=config.weights,
         generator=generator,
         device=config.device,
         max_tokens=config.max_tokens,
@@ -134,10 +139,10 @@ def with_speed(model: TrainedModel, split: Split) -> Iterator[tuple[int, list[Tr
 
 def output_key(config: GenerateConfig, generator: GeneratorConfig) -> str:
     """Hash of what the output depends on."""
-    weights = [find_checkpoint(path, config.checkpoint, config.trust) for path in config.run]
+    checkpoints = [find_checkpoint(path, config.checkpoint, config.trust) for path in config.run]
     content = {
         "generator": to_saved(generator, component_name),
-        "weights": [checkpoint.info["files"]["model.safetensors"]["sha256"] for checkpoint in weights],
+        "weights": [checkpoint.content_of(config.weights) for checkpoint in checkpoints],
         "input": config.split if config.input is None else sha256_of_file(Path(config.input)),
         "data": config.task.data,
     }

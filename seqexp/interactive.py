@@ -8,6 +8,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from seqexp.checkpoint.layout import Weights
 from seqexp.config.base import CommandConfig, one_or_more, require
 from seqexp.config.command import overridden_fields
 from seqexp.distributed.base import Device
@@ -22,7 +23,10 @@ class InteractiveConfig(CommandConfig):
     run: Any = MISSING
     """Directory of a run or of a checkpoint; a list of them for an ensemble."""
     checkpoint: str = "best"
-    """Of a run: best, last, or the number of an update."""
+    """Of a run: best, last, the number of an update, or a checkpoint's directory."""
+    weights: Weights = Weights.validated
+    """Of a run with a moving average, which ones: those that were `validated`, those that the optimizer has `trained`,
+    or the `averaged` ones."""
     generator: GeneratorConfig = MISSING
     """The run's own generator, with what the command line changes."""
     buffer: int = 1
@@ -41,7 +45,12 @@ def main(config: InteractiveConfig) -> None:
         config.run[0], config.checkpoint, config.generator, overridden_fields("generator"), config.trust
     )
     model = load_model(
-        *config.run, checkpoint=config.checkpoint, generator=generator, device=config.device, trust=config.trust
+        *config.run,
+        checkpoint=config.checkpoint,
+        weights=config.weights,
+        generator=generator,
+        device=config.device,
+        trust=config.trust,
     )
     if sys.stdin.isatty():
         print("type a sentence and Enter; end with Ctrl-D", file=sys.stderr)

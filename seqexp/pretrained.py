@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from seqexp.catalog import CATALOG, config_class
-from seqexp.checkpoint.store import Checkpoint, CheckpointStore, open_checkpoint
+from seqexp.checkpoint.layout import Checkpoint, Weights, open_checkpoint
+from seqexp.checkpoint.retention import Retention
+from seqexp.checkpoint.store import CheckpointStore
 from seqexp.config.build import build
 from seqexp.config.saved import from_saved
 from seqexp.data.batching import BatchLimits
@@ -26,7 +28,7 @@ from seqexp.runs.directory import RunDirectory, open_run
 from seqexp.runtime.errors import UserError
 from seqexp.scorers.base import ScorerConfig
 from seqexp.tasks.base import Task, TaskConfig
-from seqexp.training.config import CheckpointConfig
+from seqexp.training.config import CheckpointConfig, metric_name
 
 T = TypeVar("T")
 
@@ -111,6 +113,7 @@ def best_text(translations: Sequence[Translation]) -> str:
 def load_model(
     *paths: str | Path,
     checkpoint: str = "best",
+    weights: Weights = Weights.validated,
     generator: GeneratorConfig | None = None,
     device: Device = Device.auto,
     max_tokens: int = 4096,
@@ -120,7 +123,8 @@ def load_model(
 
     Args:
         paths: directories of runs or of single checkpoints.
-        checkpoint: `best`, `last` or the number of an update, of a run.
+        checkpoint: `best`, `last` or the number of an update, of a run; or a checkpoint's directory.
+        weights: which of a checkpoint's weights; they differ where a moving average was kept.
         generator: how to search; None as in training.
         device: where to compute.
         max_tokens: most source tokens of a batch, padding included.
@@ -139,30 +143,34 @@ def load_model(
     resolved = device.resolve()
     saved_precision = _config(first.config()["precision"], PrecisionConfig, str(first.path), trust)
     precision: Precision = build(saved_precision, device=resolved)
-    models = [_load_weights(each, load_task(each, trust), precision, trust) for each in checkpoints]
+    models = [_load_weights(each, weights, load_task(each, trust), precision, trust) for each in checkpoints]
     generator = generator or saved_generator(first, trust)
     limits = BatchLimits(max_tokens=max_tokens, max_sentences=None)
     return TrainedModel(task, models, task.build_generator(generator), precision, limits)
 
 
 def find_checkpoint(path: str | Path, which: str, trust: Sequence[str] = ()) -> Checkpoint:
-    """The checkpoint `which` of a run, or the one at `path` itself.
+    """The checkpoint `which` of a run, or the one at `path` or at `which` itself.
 
     Raises:
         UserError: there is none.
     """
-    path = Path(path)
-    if (path / "checkpoint.json").exists():
-        return open_checkpoint(path)
-    run = open_run(path)
-    metric = run_part(run, "checkpoint", CheckpointConfig, trust).metric
-    scorer = run.read_config().get("scorer", {}).get(metric)
-    maximize = scorer is not None and _config(scorer, ScorerConfig, str(run.config), trust).higher_is_better
-    store = CheckpointStore(run.checkpoints, metric=metric, maximize=maximize)
+    for directory in (Path(path), Path(which)):
+        if (directory / "checkpoint.json").exists():
+            return open_checkpoint(directory)
+    store = checkpoints_of(open_run(path), trust)
     found = {"best": store.best, "last": store.last}.get(which, lambda: _numbered(store, which))()
     if found is None:
         raise UserError(f"run={path} has no checkpoint yet")
     return found
+
+
+def checkpoints_of(run: RunDirectory, trust: Sequence[str] = ()) -> CheckpointStore:
+    """The checkpoints of a run, to read."""
+    metric = run_part(run, "checkpoint", CheckpointConfig, trust).metric
+    scorer = run.read_config().get("scorer", {}).get(metric_name(metric))
+    maximize = scorer is not None and _config(scorer, ScorerConfig, str(run.config), trust).higher_is_better
+    return CheckpointStore(run.checkpoints, Retention(metric, maximize))
 
 
 def run_part(run: RunDirectory, name: str, expected: type[T], trust: Sequence[str] = ()) -> T:
@@ -231,11 +239,13 @@ def load_data(checkpoint: Checkpoint, data: str | None = None, trust: Sequence[s
     return task
 
 
-def _load_weights(checkpoint: Checkpoint, task: Task, precision: Precision, trust: Sequence[str]) -> Seq2SeqModel:
+def _load_weights(
+    checkpoint: Checkpoint, weights: Weights, task: Task, precision: Precision, trust: Sequence[str]
+) -> Seq2SeqModel:
     checkpoint.verify()
     config = _config(checkpoint.config()["model"], ModelConfig, str(checkpoint.path), trust)
     model = task.build_model(config)
-    model.load_state_dict(checkpoint.weights())
+    model.load_state_dict(checkpoint.weights(weights))
     assert isinstance(model, Seq2SeqModel)
     model.to(precision.device)
     precision.prepare(model)

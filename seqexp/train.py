@@ -4,31 +4,36 @@ import contextlib
 import dataclasses
 import logging
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from seqexp.catalog import CATALOG, component_name
-from seqexp.checkpoint.store import Checkpoint
+from seqexp.checkpoint.layout import Checkpoint
 from seqexp.config.base import ComponentConfig
 from seqexp.config.build import build
 from seqexp.config.command import given_overrides
 from seqexp.config.saved import to_saved
-from seqexp.plugins import run
+from seqexp.distributed.launch import in_processes
+from seqexp.distributed.world import World
+from seqexp.plugins import load_plugins, run
 from seqexp.pretrained import find_checkpoint, load_task
+from seqexp.runs.directory import RunDirectory
 from seqexp.runs.identity import config_digest, run_key
-from seqexp.runs.journal import Journal
+from seqexp.runs.journal import Journal, NoJournal
 from seqexp.runs.lease import Lease
 from seqexp.runs.provenance import code_changes, provenance
 from seqexp.runs.selection import runs_on_other_data, same_order, select_run
 from seqexp.runtime.errors import UserError
 from seqexp.runtime.files import write_text
-from seqexp.runtime.logs import show_messages, writing_messages
+from seqexp.runtime.logs import show_messages, show_no_messages, writing_messages
 from seqexp.runtime.memory import use_large_pages
 from seqexp.runtime.secrets import mask
 from seqexp.tasks.base import Task
 from seqexp.trackers.following import Following
 from seqexp.training.config import Resume, TrainConfig
 from seqexp.training.evaluation import Evaluation
+from seqexp.training.finetuning import Source
 from seqexp.training.setup import Training
 
 logger = logging.getLogger("seqexp.train")
@@ -48,28 +53,32 @@ GROUPS = (
 
 
 def main(config: TrainConfig) -> float:
-    """Train; the return value is the best value of `checkpoint.metric`, for sweepers."""
-    show_messages()
+    """Train, in as many processes as the layout says; the return value is the best value of `checkpoint.metric`, for
+    sweepers."""
     use_large_pages()
+    value: float = in_processes(config.distributed, train_in_world, config, given_overrides())
+    return value
+
+
+def train_in_world(world: World, config: TrainConfig, overrides: list[str]) -> float:
+    """What each process does. The first decides where the run lies, and it alone writes there.
+
+    Args:
+        overrides: what the command line says.
+    """
+    if world.is_first:
+        show_messages()
+    else:
+        show_no_messages()
+    load_plugins(config.plugins)  # a process that was started for this has read no command line
     task: Task = build(config.task, components=CATALOG, trust=config.trust)
     saved: dict[str, Any] = to_saved(config, component_name)
-    parent = parent_checkpoint(config, task)
-    origin = {
-        "key": run_key(saved, task.identity, parent.content if parent else None),
-        "config": config_digest(saved),
-        "data": task.identity,
-        "parent": {"checkpoint": str(parent.path), "content": parent.content} if parent else None,
-        **provenance(config_classes(config)),
-    }
-    path = Path(config.run.dir or Path(config.run.root) / config.name / origin["key"])
-    directory = select_run(path, origin, rerun=config.run.rerun, force=config.run.resume is Resume.force)
-    result = directory.result()
+    parent, source = parent_checkpoint(config, task), finetuned_model(config)
+    path, origin, result = world.from_first(lambda: find_run(config, task, saved, parent, source))
+    directory = RunDirectory(Path(path))
     if result is not None:
-        print(f"finished already: {directory.path} ({config.checkpoint.metric} {result['best']:.4f})")
-        print(
-            "run.rerun=true trains it once more, in a directory of its own; for longer training give "
-            f"checkpoint.continue_from={directory.path} and another stop rule"
-        )
+        if world.is_first:
+            tell_finished(config, directory, result)
         return float(result["best"])
     usable = {group: saved[group] for group in ("task", "model", "precision", "generator")}
     # Everything is built before anything is written: a config that does not work leaves nothing behind.
@@ -80,12 +89,62 @@ def main(config: TrainConfig) -> float:
         usable,
         parent,
         same_order=parent is not None and same_order(parent.path.parent.parent, saved, origin),
+        source=source,
+        world=world,
     )
-    following = Following(directory, config.tracker, tracking_arguments(config))
-    if not directory.path.exists():
+    with contextlib.ExitStack() as stack:
+        if world.is_first:
+            journal = stack.enter_context(writing(training, overrides, saved, origin))
+            world.wait()
+        else:
+            world.wait()  # until there is a directory
+            journal = stack.enter_context(following_first(training))
+        world.reports_to(directory.path, lambda message: journal.write("failed", 0, error=message))
+        with world.telling():
+            return train(training, journal)
+
+
+def find_run(
+    config: TrainConfig, task: Task, saved: dict[str, Any], parent: Checkpoint | None, source: Source | None
+) -> tuple[str, dict[str, Any], dict[str, Any] | None]:
+    """Where the run lies, what it comes from, and its result if it is finished.
+
+    Raises:
+        UserError: another run is there.
+    """
+    beginning = parent or (source.checkpoint if source else None)
+    origin = {
+        "key": run_key(saved, task.identity, beginning_identity(parent, source)),
+        "config": config_digest(saved),
+        "data": task.identity,
+        "parent": {"checkpoint": str(beginning.path), "content": beginning.content} if beginning else None,
+        **provenance(config_classes(config)),
+    }
+    path = Path(config.run.dir or Path(config.run.root) / config.name / origin["key"])
+    directory = select_run(path, origin, rerun=config.run.rerun, force=config.run.resume is Resume.force)
+    result = directory.result()
+    if result is None and not directory.path.exists():
         task.verify()
         for other in runs_on_other_data(path, origin):
             logger.info("%s is a run of the same config on other data; this is a new run", other)
+    return str(directory.path), origin, result
+
+
+def tell_finished(config: TrainConfig, directory: RunDirectory, result: dict[str, Any]) -> None:
+    print(f"finished already: {directory.path} ({config.checkpoint.metric} {result['best']:.4f})")
+    print(
+        "run.rerun=true trains it once more, in a directory of its own; for longer training give "
+        f"checkpoint.continue_from={directory.path} and another stop rule"
+    )
+
+
+@contextlib.contextmanager
+def writing(
+    training: Training, overrides: list[str], saved: dict[str, Any], origin: dict[str, Any]
+) -> Iterator[Journal]:
+    """Context in which this process owns the run's directory, and tells the journal how the run ends."""
+    config, directory = training.config, training.run
+    following = Following(directory, config.tracker, tracking_arguments(config))
     directory.create()
     with (
         following,  # around the lease: when that is given back, everything is written
@@ -96,18 +155,31 @@ def main(config: TrainConfig) -> float:
         logger.info("run: %s", directory.path)
         if lease.taken_from is not None:
             logger.info("taken over from %s", lease.taken_from)
-        directory.describe(saved, given_overrides(), origin, code_changes())
+        directory.describe(saved, overrides, origin, code_changes())
         start = {name: origin[name] for name in ("code", "git")}
-        journal.write("start", 0, metric=config.checkpoint.metric, maximize=training.store.maximize, **start)
+        journal.write("start", 0, metric=config.checkpoint.metric, maximize=training.store.retention.maximize, **start)
         following.start()
         try:
-            return train(training, journal)
+            yield journal
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt | SystemExit)
             with contextlib.suppress(UserError, OSError):
                 kind = "interrupted" if stopped else "failed"
                 journal.write(kind, 0, error=mask(f"{type(error).__name__}: {error}"))
             raise
+
+
+@contextlib.contextmanager
+def following_first(training: Training) -> Iterator[Journal]:
+    """What a process other than the first does in place of `writing`: its warnings go to a file of its own."""
+    folder = training.run.path / "ranks"
+    if not training.run.path.is_dir():
+        raise UserError(
+            f"{training.run.path} is not seen here: run.root must be on a file system that all machines share"
+        )
+    folder.mkdir(exist_ok=True)
+    with writing_messages(folder / f"{training.world.rank}.txt"):
+        yield NoJournal()
 
 
 def tracking_arguments(config: TrainConfig) -> list[str]:
@@ -137,15 +209,45 @@ def parent_checkpoint(config: TrainConfig, task: Task) -> Checkpoint | None:
     path = config.checkpoint.continue_from
     if path is None:
         return None
-    if not any((Path(path) / name).exists() for name in ("config.json", "checkpoint.json")):
-        raise UserError(f"checkpoint.continue_from={path} is neither the directory of a run nor that of a checkpoint")
-    parent = find_checkpoint(path, "last", config.trust)
-    parent.verify()
+    parent = given_checkpoint("continue_from", path, "last", config.trust)
     if load_task(parent, config.trust).text_identity != task.text_identity:
         raise UserError(
             f"checkpoint.continue_from={path}: its vocabularies or text stages differ from those of the data"
         )
     return parent
+
+
+def finetuned_model(config: TrainConfig) -> Source | None:
+    """The model that `checkpoint.finetune_from` names.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    path = config.checkpoint.finetune_from
+    if path is None:
+        return None
+    checkpoint = given_checkpoint("finetune_from", path, "best", config.trust)
+    return Source(checkpoint, load_task(checkpoint, config.trust).vocabularies())
+
+
+def given_checkpoint(option: str, path: str, which: str, trust: Sequence[str]) -> Checkpoint:
+    """A checkpoint at `path`, or `which` one of a run there.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    if not any((Path(path) / name).exists() for name in ("config.json", "checkpoint.json")):
+        raise UserError(f"checkpoint.{option}={path} is neither the directory of a run nor that of a checkpoint")
+    checkpoint = find_checkpoint(path, which, trust)
+    checkpoint.verify()
+    return checkpoint
+
+
+def beginning_identity(parent: Checkpoint | None, source: Source | None) -> str | None:
+    """What the run begins with, for its key: the same checkpoint may be continued, or give its weights only."""
+    if source is not None:
+        return f"finetune {source.checkpoint.content}"
+    return parent.content if parent else None
 
 
 def train(training: Training, journal: Journal) -> float:
@@ -157,11 +259,13 @@ def train(training: Training, journal: Journal) -> float:
     progress = training.train(journal)
     logger.info("stopped by %s after update %d", progress.stop_reason, progress.update)
     best, evaluations = training.final()
+    value = float(best.metrics[config.checkpoint.metric])
+    if not training.world.is_first:
+        return value
     for split, evaluation in evaluations.items():
         journal.write("final", best.update, split=split, metrics=evaluation.metrics)
         write_final(training, split, evaluation)
         show_samples(training, split, evaluation)
-    value = float(best.metrics[config.checkpoint.metric])
     figures = {
         "status": "finished",
         "stop_reason": progress.stop_reason,
@@ -180,7 +284,7 @@ def train(training: Training, journal: Journal) -> float:
             name: score.signature for evaluation in evaluations.values() for name, score in evaluation.scores.items()
         },
         "checkpoint": str(best.path),
-        "parent": None if training.parent is None else str(training.parent.path),
+        "parent": (training.run.provenance().get("parent") or {}).get("checkpoint"),
     }
     journal.write("result", progress.update, seconds=round(time.monotonic() - started, 1))
     path = training.run.finish(figures)

@@ -6,6 +6,7 @@ from pathlib import Path
 from omegaconf import MISSING
 
 from seqexp.catalog import component_name
+from seqexp.checkpoint.layout import Weights
 from seqexp.config.base import CommandConfig, require
 from seqexp.config.command import overridden_fields
 from seqexp.config.saved import to_saved
@@ -31,7 +32,10 @@ class ValidateConfig(CommandConfig):
     run: str = MISSING
     """Directory of a run."""
     checkpoint: str = "best"
-    """best, last, or the number of an update."""
+    """best, last, the number of an update, or a checkpoint's directory."""
+    weights: Weights = Weights.validated
+    """Of a run with a moving average, which ones: those that were `validated`, those that the optimizer has `trained`,
+    or the `averaged` ones."""
     splits: list[str] = field(default_factory=lambda: ["valid"])
     """Splits to evaluate on."""
     task: DataPlace = field(default_factory=DataPlace)
@@ -57,7 +61,9 @@ def main(config: ValidateConfig) -> dict[str, float]:
     checkpoint = find_checkpoint(config.run, config.checkpoint, config.trust)
     overridden = overridden_fields("generator")
     generator = run_generator(config.run, config.checkpoint, config.generator, overridden, config.trust)
-    model = load_model(checkpoint.path, generator=generator, device=config.device, trust=config.trust)
+    model = load_model(
+        checkpoint.path, weights=config.weights, generator=generator, device=config.device, trust=config.trust
+    )
     task = load_data(checkpoint, config.task.data, config.trust)
     criterion_config = run_part(open_run(config.run), "criterion", CriterionConfig, config.trust)
     criterion: Criterion = task.build_criterion(criterion_config)
@@ -71,7 +77,7 @@ def main(config: ValidateConfig) -> dict[str, float]:
     )
     found = {split: evaluate(model.models[0], task.load_split(split, model.models[0])) for split in config.splits}
     content = {
-        "weights": checkpoint.info["files"]["model.safetensors"]["sha256"],
+        "weights": checkpoint.content_of(config.weights),
         "data": task.identity,
         "splits": config.splits,
         "generator": to_saved(generator, component_name) if config.scores else None,

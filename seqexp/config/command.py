@@ -251,5 +251,6 @@ def _print_masked(kind: type[BaseException], error: BaseException, trace: Traceb
 def _leave(error: Exception, trace_wanted: bool) -> None:
     if trace_wanted:
         traceback.print_exception(error)
-    print(f"error: {mask(str(error))}", file=sys.stderr)
-    raise SystemExit(EXIT_MISTAKE)
+    if not getattr(error, "told", False):
+        print(f"error: {mask(str(error))}", file=sys.stderr)
+    raise SystemExit(getattr(error, "exit_status", EXIT_MISTAKE))

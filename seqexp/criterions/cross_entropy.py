@@ -50,8 +50,8 @@ def smoothed_cross_entropy(
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy with targets of 1 - smoothing + smoothing / V and smoothing / V for every other word.
 
-    Computed in float32, and with its own backward pass: two passes over [N, V] and one new tensor of that size in
-    each direction, which takes less than half of the time of the same from differentiable operations.
+    Computed in at least float32, and with its own backward pass: two passes over [N, V] and one new tensor of that
+    size in each direction, which takes less than half of the time of the same from differentiable operations.
 
     Args:
         logits: [N, V].
@@ -63,7 +63,7 @@ def smoothed_cross_entropy(
         The loss and the negative log-likelihood (without gradient), in nats, summed over targets.
     """
     result: tuple[Tensor, Tensor] = _SmoothedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        logits.float(), targets, smoothing, padding_index
+        logits.to(torch.promote_types(logits.dtype, torch.float32)), targets, smoothing, padding_index
     )
     return result
 

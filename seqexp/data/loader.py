@@ -1,6 +1,6 @@
 """Collated batches of an epoch, from any position on, made in this process or by workers ahead of time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import torch
@@ -31,7 +31,7 @@ def micro_batches(
     collate: Callable[[Integers], AnyBatch],
     *,
     start: int = 0,
-    positions: range | None = None,
+    positions: Sequence[int] | None = None,
     num_workers: int = 0,
 ) -> Iterator[AnyBatch]:
     """The batches of an epoch in the plan's order, the same for any number of workers.
@@ -39,7 +39,7 @@ def micro_batches(
     Args:
         collate: makes a batch from example numbers; with workers it is sent to processes.
         start: position of the first batch; the ones before are not made.
-        positions: the positions to give instead of all from `start` on, e.g. every second for a rank.
+        positions: the positions to give instead of all from `start` on, e.g. those of one of several processes.
         num_workers: processes that make batches ahead; 0 makes each when it is asked for.
     """
     batches = _Batches(plan, collate)

@@ -1,11 +1,18 @@
-"""How many processes share a run's work, and on which device each of them works."""
+"""How many processes share a run's work, on which device each of them works, and what each of them holds."""
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, TypeVar
 
 import torch
+from torch import Tensor, nn
 
-from seqexp.config.base import ComponentConfig
+from seqexp.config.base import ComponentConfig, require
+from seqexp.distributed.world import World
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class Device(StrEnum):
@@ -33,3 +40,142 @@ class DistributedConfig(ComponentConfig):
 
     device: Device = Device.auto
     """Where to compute; `auto` takes a GPU where there is one."""
+
+
+@dataclass
+class ProcessesConfig(DistributedConfig):
+    """Base of the layouts of several processes. torchrun and srun say how many there are; otherwise the command starts
+    them itself."""
+
+    num_processes: int | None = None
+    """Processes that the command starts on this machine; null: one for each GPU, or one on a CPU. Under torchrun or
+    srun leave it null."""
+    timeout_seconds: float = 60.0
+    """The job ends when a process gives no sign of life for so long, or lets the others wait so long in an update."""
+    alone_timeout_seconds: float = 3600.0
+    """The same where processes work by themselves: reading data, validating, saving."""
+
+    def __post_init__(self) -> None:
+        require(
+            self.num_processes is None or self.num_processes > 0,
+            "distributed.num_processes",
+            self.num_processes,
+            "a count above 0, or null for one for each GPU",
+        )
+        for name in ("timeout_seconds", "alone_timeout_seconds"):
+            require(getattr(self, name) > 0, f"distributed.{name}", getattr(self, name), "a number above 0")
+
+
+class Layout:
+    """What one process holds of model and optimizer, and how gradients meet. As it stands here: all of it, alone.
+
+    What is wrapped is one module whose forward pass computes the loss of a micro-batch, so that the hooks of DDP and
+    its like see everything that has parameters.
+    """
+
+    def __init__(self, config: DistributedConfig, *, world: World) -> None:
+        self.world = world
+        self.device = world.device
+
+    all_write = False
+    """All processes write checkpoints together, each what it holds; otherwise the first does."""
+    in_step = False
+    """Processes meet in forward passes already, so that all make equally many."""
+
+    @property
+    def num_averaged(self) -> int:
+        """Over how many processes gradients are averaged, where their sum is wanted."""
+        return 1
+
+    def place(self, model: Module) -> Module:
+        """A new model, where it is to be; `wrap` may do the rest."""
+        return model.to(self.device)
+
+    def wrap(
+        self,
+        module: nn.Module,
+        model: nn.Module,
+        *,
+        blocks: Sequence[nn.Module] = (),
+        product_dtype: torch.dtype | None = None,
+    ) -> nn.Module:
+        """The module as it is to be called in training; to be done before the optimizer is made, as it may change the
+        parameters of the model in it.
+
+        Args:
+            model: its part that has the parameters.
+            blocks: the repeated layers of that.
+            product_dtype: in which the precision computes products, if that is not the format of the weights.
+        """
+        return module
+
+    @contextmanager
+    def evaluated(self, model: Module) -> Iterator[Module]:
+        """Context that gives a model with all weights, whose forward passes need no other process: as many as each one
+        likes. All processes enter and leave together."""
+        yield model
+
+    def micro_batch(self, module: nn.Module, *, is_last: bool) -> AbstractContextManager[Any]:
+        """What forward and backward of a micro-batch run in; with the last of an update, gradients meet."""
+        return nullcontext()
+
+    def make_optimizer(
+        self, make: Callable[[Any], torch.optim.Optimizer], parameters: list[nn.Parameter]
+    ) -> torch.optim.Optimizer:
+        """An optimizer of these parameters; `make` makes one of those that it is given."""
+        return make(parameters)
+
+    def gradient_norm(self, parameters: Iterable[nn.Parameter]) -> Tensor:
+        """Euclidean norm of the whole gradient, a scalar, the same in all processes."""
+        return gradient_norm(parameters)
+
+    def clip(self, parameters: Iterable[nn.Parameter], max_norm: float, norm: Tensor) -> None:
+        """Scale the gradient, whose norm is known, down to `max_norm`."""
+        nn.utils.clip_grads_with_norm_(parameters, max_norm, norm)
+
+    def own_optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+        """What of an optimizer keeps the state that this process has."""
+        return optimizer
+
+    def rows(self, tensor: Tensor) -> tuple[Tensor, int]:
+        """What this process holds of a tensor of weights, or of the optimizer's state: rows along dimension 0, and the
+        number of the first. They share their memory with the tensor."""
+        return tensor, 0
+
+    def with_rows(self, like: Tensor, read: Callable[..., Tensor]) -> Tensor:
+        """A tensor distributed as another one.
+
+        Args:
+            read: gives the rows from one number to before another, or all of them if it is given none.
+        """
+        return read()
+
+    def require_equal_weights(self, module: nn.Module) -> None:
+        """
+        Raises:
+            ProcessError: a process has other weights than the first.
+        """
+        self.world.require_equal(fingerprint(module.parameters()), "weights")
+
+
+def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """Euclidean norm of all gradients together, computed in at least float32 whatever their own format; a scalar."""
+    return norm_of([parameter.grad for parameter in parameters if parameter.grad is not None])
+
+
+def norm_of(gradients: Sequence[Tensor]) -> Tensor:
+    """`gradient_norm` of these."""
+    kinds = [torch.promote_types(gradient.dtype, torch.float32) for gradient in gradients]
+    norms = [torch.linalg.vector_norm(g, dtype=kind) for g, kind in zip(gradients, kinds, strict=True)]
+    return torch.linalg.vector_norm(torch.stack(norms)) if norms else torch.zeros(())
+
+
+@torch.no_grad()
+def fingerprint(tensors: Iterable[Tensor]) -> int:
+    """A number that differs where one bit does. Of whole numbers, whose sum no device computes in another order."""
+    integers = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    found = 0
+    for tensor in tensors:
+        bits = tensor.detach().contiguous().view(integers[tensor.element_size()])
+        found = (found * 1_000_003 + int(bits.sum(dtype=torch.int64))) % 2**63
+    return found

@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-import torch
-
-from seqexp.distributed.base import DistributedConfig
+from seqexp.distributed.base import DistributedConfig, Layout
 
 
 @dataclass
@@ -14,8 +12,5 @@ class SingleConfig(DistributedConfig):
     _target_: str = "seqexp.distributed.single.Single"
 
 
-class Single:
-    """The layout of a run with one process."""
-
-    def __init__(self, config: SingleConfig) -> None:
-        self.device: torch.device = config.device.resolve()
+class Single(Layout):
+    """The base as it stands."""

@@ -1,7 +1,6 @@
 """Runs a generator over a split, batch by batch."""
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 
 from seqexp.data.batch import Batch, PairBatch
 from seqexp.data.batching import BatchLimits, Order
@@ -12,9 +11,17 @@ from seqexp.models.base import Seq2SeqModel
 from seqexp.precisions.base import Precision
 
 
-def evaluation_batches(split: Split, limits: BatchLimits, max_batches: int | None = None) -> Iterator[Batch]:
-    """The examples of a split, those of similar length together; every example once."""
-    return islice(micro_batches(split.plan(limits, order=Order.by_length), split.collate), max_batches)
+def evaluation_batches(
+    split: Split, limits: BatchLimits, max_batches: int | None = None, *, rank: int = 0, num_processes: int = 1
+) -> Iterator[Batch]:
+    """The examples of a split, those of similar length together; every example once.
+
+    Args:
+        max_batches: of all processes together; None for all.
+        rank: of several processes this one, which takes every `num_processes`-th batch.
+    """
+    plan = split.plan(limits, order=Order.by_length)
+    return micro_batches(plan, split.collate, positions=range(len(plan))[:max_batches][rank::num_processes])
 
 
 def generate_batches(
@@ -24,9 +31,12 @@ def generate_batches(
     limits: BatchLimits,
     precision: Precision,
     max_batches: int | None = None,
+    *,
+    rank: int = 0,
+    num_processes: int = 1,
 ) -> Iterator[tuple[int, list[Hypothesis]]]:
     """Yields (number of the example, its hypotheses from best to worst), in the order of the batches."""
-    for batch in evaluation_batches(split, limits, max_batches):
+    for batch in evaluation_batches(split, limits, max_batches, rank=rank, num_processes=num_processes):
         assert isinstance(batch, PairBatch)
         with precision.autocast():
             found = generator.generate(models, batch.to(precision.device))

@@ -30,6 +30,27 @@ class Model(nn.Module, ABC):
     def forward(self, batch: Batch) -> ModelOutput:
         """Scores of every target position, with the true previous tokens as input."""
 
+    def token_tensors(self) -> dict[str, str]:
+        """Names in the state dict of the tensors with a row for each token, and whose tokens: `source` or `target`.
+
+        By them a model with another vocabulary can take over what it has in common with this one.
+        """
+        return {}
+
+    def blocks(self) -> list[nn.Module]:
+        """The repeated layers that make up most of the model, in the order in which they are first applied.
+
+        No block is part of another, and in training (without a decoder's state) the parameters of a block are used
+        nowhere but in its own `forward`. So a block can be recomputed in the backward pass, be compiled, or have its
+        parameters elsewhere until it is called. Empty: the model has no such parts.
+        """
+        return []
+
+    @property
+    def skips_blocks(self) -> bool:
+        """Whether training leaves out blocks at random."""
+        return False
+
 
 @dataclass
 class Encoded:

@@ -107,6 +107,13 @@ class Transformer(Seq2SeqModel):
             output_projection=_output_projection(config, embedding),
         )
 
+    def token_tensors(self) -> dict[str, str]:
+        return {
+            "encoder.embedding.tokens.weight": "source",
+            "decoder.embedding.tokens.weight": "target",
+            "decoder.output_projection.weight": "target",
+        }
+
     def encode(self, source_tokens: Tensor, source_lengths: Tensor) -> Encoded:
         encoded: Encoded = self.encoder(source_tokens)
         return encoded
@@ -117,6 +124,13 @@ class Transformer(Seq2SeqModel):
     def decode(self, tokens: Tensor, encoded: Encoded, state: DecoderState | None = None) -> ModelOutput:
         assert state is None or isinstance(state, TransformerState)
         return ModelOutput(self.decoder(tokens, encoded, state))
+
+    def blocks(self) -> list[nn.Module]:
+        return [*self.encoder.layers, *self.decoder.layers]
+
+    @property
+    def skips_blocks(self) -> bool:
+        return self.encoder.layers.layerdrop > 0 or self.decoder.layers.layerdrop > 0
 
 
 def _output_projection(config: TransformerConfig, embedding: nn.Embedding) -> nn.Linear:

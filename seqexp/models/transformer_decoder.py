@@ -133,7 +133,7 @@ class TransformerDecoder(nn.Module):
             layer, remembered = self._layer(number), None if state is None else state.layers[number]
             x = layer(
                 x,
-                remembered.source if remembered else layer.source_keys_values(encoded.states),
+                remembered.source if remembered else encoded.states,
                 mask=mask,
                 causal=causal,
                 source_mask=source_mask,

@@ -22,6 +22,9 @@ class Precision:
     The weights that `prepare` leaves in the model are those that the optimizer changes and that are saved.
     """
 
+    product_dtype: torch.dtype | None = None
+    """In which products are computed, if that is not the format of the weights."""
+
     def __init__(self, config: PrecisionConfig, *, device: torch.device) -> None:
         """`device`: where the model computes."""
         self.device = device
@@ -33,7 +36,7 @@ class Precision:
         """What forward passes run in, those of validation too."""
         return nullcontext()
 
-    def backward(self, loss_sum: Tensor, denominator: int) -> None:
+    def backward(self, loss_sum: Tensor, denominator: float) -> None:
         """Accumulate the gradient of a micro-batch.
 
         Args:
@@ -42,7 +45,7 @@ class Precision:
         """
         torch.autograd.backward(loss_sum / denominator)
 
-    def unscale(self, parameters: Iterable[nn.Parameter], denominator: int) -> None:
+    def unscale(self, parameters: Iterable[nn.Parameter], denominator: float) -> None:
         """After the update's last `backward`: make the gradients those of the summed loss over `denominator`."""
 
     def succeeded(self) -> None:

@@ -19,5 +19,7 @@ class BF16Config(PrecisionConfig):
 class BF16(Precision):
     """Autocast to bfloat16."""
 
+    product_dtype = torch.bfloat16
+
     def autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, dtype=torch.bfloat16)

@@ -54,6 +54,8 @@ class FP16Config(PrecisionConfig):
 class FP16(Precision):
     """Autocast to float16 with a dynamic loss scale."""
 
+    product_dtype = torch.float16
+
     def __init__(self, config: FP16Config, *, device: torch.device) -> None:
         super().__init__(config, device=device)
         self.config = config
@@ -70,12 +72,12 @@ class FP16(Precision):
     def autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, dtype=torch.float16)
 
-    def backward(self, loss_sum: Tensor, denominator: int) -> None:
+    def backward(self, loss_sum: Tensor, denominator: float) -> None:
         # Divided afterwards, in 32 bits: the mean over a large batch has gradients too small for float16.
         torch.autograd.backward(loss_sum * self.loss_scale.value)
 
     @torch.no_grad()
-    def unscale(self, parameters: Iterable[nn.Parameter], denominator: int) -> None:
+    def unscale(self, parameters: Iterable[nn.Parameter], denominator: float) -> None:
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         if gradients:
             torch._foreach_mul_(gradients, 1 / (self.loss_scale.value * denominator))

@@ -10,12 +10,14 @@ IRRELEVANT = (
     "trust",
     "tracker",
     "log",
-    "distributed.device",
     "batch.num_workers",
     "validation.sanity",
     "validation.num_samples",
+    "checkpoint.asynchronous",
     "checkpoint.keep_last",
+    "checkpoint.keep_every_updates",
     "checkpoint.continue_from",
+    "checkpoint.finetune_from",
     "task.data",
 )
 """Keys of the root config that cannot change what a run computes. Of data and checkpoints that are read the content
@@ -31,6 +33,12 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+EXACT_LAYOUTS = ("distributed/single", "distributed/ddp", "distributed/zero", "distributed/fsdp")
+"""Layouts that compute the same, however many processes there are, unless `communication` changes what travels."""
+EXACT_COMMUNICATION = {"hook": "none", "weights": "stored", "gradients": "float32"}
+IRRELEVANT_OF_LAYOUTS = ("device", "num_processes", "timeout_seconds", "alone_timeout_seconds")
+
+
 def config_digest(saved_config: dict[str, Any]) -> str:
     """Hash of what a result depends on of a root config, given as JSON values."""
     relevant: dict[str, Any] = json.loads(json.dumps(saved_config))
@@ -41,7 +49,14 @@ def config_digest(saved_config: dict[str, Any]) -> str:
         for parent in parents:
             node = node.get(parent, {})
         node.pop(last, None)
-    return digest(relevant)
+    return digest({**relevant, "distributed": _relevant_of_layout(relevant.get("distributed", {}))})
+
+
+def _relevant_of_layout(saved: dict[str, Any]) -> dict[str, Any]:
+    if saved.get("component", EXACT_LAYOUTS[0]) not in EXACT_LAYOUTS:
+        return {name: value for name, value in saved.items() if name not in IRRELEVANT_OF_LAYOUTS}
+    communication = saved.get("communication", {})
+    return {name: value for name, value in communication.items() if EXACT_COMMUNICATION.get(name) != value}
 
 
 def run_key(saved_config: dict[str, Any], data_identity: str, parent: str | None = None) -> str:
@@ -50,6 +65,6 @@ def run_key(saved_config: dict[str, Any], data_identity: str, parent: str | None
     Args:
         saved_config: the root config as JSON values.
         data_identity: the hash of the data's manifest.
-        parent: the hash of the checkpoint that the run continues.
+        parent: the hash of the checkpoint that the run continues, or begins with in another way and then says so.
     """
     return digest({"config": config_digest(saved_config), "data": data_identity, "parent": parent})[:12]

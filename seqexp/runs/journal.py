@@ -41,6 +41,21 @@ class Journal:
         self._file.close()
 
 
+class NoJournal(Journal):
+    """That of a process which writes none, as another does."""
+
+    def __init__(self) -> None:
+        self.may_write = lambda: None
+
+    def write(self, kind: str, update: int, **values: Any) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+
 def read_journal(path: Path) -> Iterator[dict[str, Any]]:
     """The lines of a journal; a last line torn by a crash is ignored, a file that does not exist is empty."""
     if not path.exists():

@@ -4,5 +4,15 @@
 class UserError(Exception):
     """A mistake of the user's, told in one line: the key or file, its value, and what would be right.
 
-    Commands print it without a stack trace and exit with status 2.
+    Commands print it without a stack trace and exit with its status.
     """
+
+    exit_status = 2
+    told = False
+    """Somebody has shown it already: commands only exit."""
+
+
+class ProcessError(UserError):
+    """One of several processes of a job has failed, told in one line; not a mistake of the user's."""
+
+    exit_status = 1

@@ -25,6 +25,14 @@ class _StandardError(logging.Handler):
         print(self.format(record), file=sys.stderr)
 
 
+def show_no_messages() -> None:
+    """Let none of them appear: another process shows its own."""
+    logger = logging.getLogger("seqexp")
+    logger.handlers[:] = [logging.NullHandler()]
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
+
+
 def show_messages() -> None:
     """Let messages of seqexp appear on standard error; calling it again changes nothing."""
     logger = logging.getLogger("seqexp")

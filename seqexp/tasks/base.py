@@ -11,6 +11,7 @@ from seqexp.config.base import ComponentConfig
 from seqexp.criterions.base import Criterion, CriterionConfig
 from seqexp.data.padding import NO_PADDING, Padding
 from seqexp.data.split import Split
+from seqexp.data.vocabulary import Vocabulary
 from seqexp.generators.base import Generator, GeneratorConfig
 from seqexp.models.base import Model, ModelConfig
 
@@ -33,6 +34,10 @@ class Task(ABC):
     """Hash of the data."""
     text_identity: str
     """Hash of vocabularies and text stages: models of the same one read and write the same tokens."""
+
+    def vocabularies(self) -> dict[str, Vocabulary]:
+        """By what a model calls them: `source`, `target`; none where a model reads or writes no tokens."""
+        return {}
 
     @abstractmethod
     def files(self) -> dict[str, Path]:

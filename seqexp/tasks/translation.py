@@ -21,6 +21,7 @@ from seqexp.data.padding import NO_PADDING, Padding
 from seqexp.data.pairs import LongExamples, PairSamplingConfig, PairSplit
 from seqexp.data.split import Split
 from seqexp.data.stages import Catalog, load_stages, load_vocabulary
+from seqexp.data.vocabulary import Vocabulary
 from seqexp.generators.base import Generator, GeneratorConfig
 from seqexp.models.base import Model, ModelConfig, Seq2SeqModel
 from seqexp.runtime.errors import UserError
@@ -82,6 +83,9 @@ class TranslationTask(Task):
         self._target_stages = load_stages(directory, self.manifest, self.target, components, trust)
         self._loaded: dict[str, PairSplit] = {}
         self.text_identity = hash_of([[record.name, record.sha256] for record in self.manifest.text_files()])
+
+    def vocabularies(self) -> dict[str, Vocabulary]:
+        return {"source": self.source_vocabulary, "target": self.target_vocabulary}
 
     def files(self) -> dict[str, Path]:
         names = ["manifest.json", *(record.name for record in self.manifest.text_files())]

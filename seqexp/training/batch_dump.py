@@ -14,8 +14,10 @@ from seqexp.data.split import Split
 from seqexp.runtime.files import write_json
 
 
-def dump_batches(path: Path, batches: Sequence[Batch], split: Split, facts: Mapping[str, Any]) -> None:
-    """Write a directory; one that is there already is replaced.
+def dump_batches(
+    path: Path, batches: Sequence[Batch], numbers: Sequence[int], split: Split, facts: Mapping[str, Any]
+) -> None:
+    """Write a directory; one that is there already is replaced. `numbers` are those of the micro-batches.
 
     path/batch.safetensors    tensors as `<number of the micro-batch>.<field>`
     path/batch.json           `facts`, and for each micro-batch its targets and its examples with their raw text
@@ -23,7 +25,11 @@ def dump_batches(path: Path, batches: Sequence[Batch], split: Split, facts: Mapp
     temporary = path.with_name(f".{path.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    tensors = {f"{n}.{name}": tensor for n, batch in enumerate(batches) for name, tensor in _tensors(batch).items()}
+    tensors = {
+        f"{n}.{name}": tensor
+        for n, batch in zip(numbers, batches, strict=True)
+        for name, tensor in _tensors(batch).items()
+    }
     save_file(tensors, temporary / "batch.safetensors")
     micro_batches = [
         {"num_targets": batch.num_targets, "examples": [_example(split, number) for number in batch.indices.tolist()]}

@@ -1,7 +1,8 @@
 """The root config of `train`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from typing import Any
 
 from omegaconf import MISSING
 
@@ -17,9 +18,14 @@ from seqexp.precisions.base import PrecisionConfig
 from seqexp.scorers.base import ScorerConfig
 from seqexp.tasks.base import TaskConfig
 from seqexp.trackers.base import TrackerConfig
+from seqexp.training.ema import EMAConfig
+from seqexp.training.finetuning import FinetuneConfig
 from seqexp.training.intervals import Interval
 from seqexp.training.non_finite import NonFiniteConfig, Policy
 from seqexp.training.step import NormalizeBy
+
+MINIMIZED = ("loss", "nll_loss", "perplexity")
+"""Validation metrics that every run has; they should be low."""
 
 
 @dataclass
@@ -80,6 +86,8 @@ class ValidationConfig:
     """Evaluated once at the end with the best checkpoint; null: all that the data has besides `train` and `splits`."""
     scores: bool = True
     """Translate and compute every scorer, besides the loss."""
+    after_updates: int = 0
+    """No validation before so many updates, but at the end."""
     sanity: int = 2
     """Batches to evaluate before the first update, so that a mistake shows at once."""
     num_samples: int = 5
@@ -88,8 +96,8 @@ class ValidationConfig:
     """Of what is drawn in each validation, which is then the same in all of them; null: each draws something else."""
 
     def __post_init__(self) -> None:
-        require(self.sanity >= 0, "sanity", self.sanity, "a count from 0")
-        require(self.num_samples >= 0, "num_samples", self.num_samples, "a count from 0")
+        for name in ("after_updates", "sanity", "num_samples"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "a count from 0")
         require(self.seed is None or self.seed >= 0, "seed", self.seed, "a whole number from 0, or null")
         unique = bool(self.splits) and len(set(self.splits)) == len(self.splits)
         require(unique, "splits", self.splits, "at least one name, and each once")
@@ -103,16 +111,29 @@ class CheckpointConfig:
     continue_from: str | None = None
     """A run, of which its last checkpoint is taken, or a checkpoint: this run begins with its weights, optimizer state
     and counts, for longer training or other options. Null: from the start."""
+    finetune_from: str | None = None
+    """A run, of which its best checkpoint is taken, or a checkpoint: this run begins with its weights alone, as far as
+    `finetune` says. Null: with fresh ones."""
+    asynchronous: bool = True
+    """Write beside the training, which waits only for a copy of weights and optimizer state in the machine's memory;
+    false: without a copy, while the training waits. The result is the same."""
     keep_last: int = 2
     """Newest checkpoints to keep."""
     keep_best: int = 1
     """Best ones to keep besides; they are written at validations."""
+    keep_every_updates: int | None = None
+    """Keep those besides whose update is a multiple of this; null: none. They are written where `every` says."""
     metric: str = "loss"
-    """Validation metric that says which is best: `loss`, `nll_loss` or the name of a scorer."""
+    """Validation metric that says which is best: `loss`, `nll_loss`, `perplexity` or the name of a scorer; of a split
+    that is not the first of `validation.splits`, `<split>/loss`, ..."""
 
     def __post_init__(self) -> None:
         require(self.keep_last > 0, "keep_last", self.keep_last, "a count above 0")
         require(self.keep_best >= 0, "keep_best", self.keep_best, "a count from 0")
+        every = self.keep_every_updates
+        require(every is None or every > 0, "keep_every_updates", every, "a count above 0, or null")
+        both = self.continue_from is not None and self.finetune_from is not None
+        require(not both, "finetune_from", self.finetune_from, "it excludes checkpoint.continue_from")
 
 
 @dataclass
@@ -190,6 +211,7 @@ class TrainConfig(CommandConfig):
     clip_norm: float | None = 1.0
     """Largest norm of an update's gradient, which is scaled down to it; null: no limit."""
     batch: BatchConfig = field(default_factory=BatchConfig)
+    ema: EMAConfig = field(default_factory=EMAConfig)
     precision: PrecisionConfig = MISSING
     non_finite: NonFiniteConfig = field(default_factory=NonFiniteConfig)
     distributed: DistributedConfig = MISSING
@@ -197,6 +219,7 @@ class TrainConfig(CommandConfig):
     generator: GeneratorConfig = MISSING
     scorer: dict[str, ScorerConfig] = field(default_factory=dict)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     stop: StopConfig = field(default_factory=StopConfig)
     log: LogConfig = field(default_factory=LogConfig)
     tracker: dict[str, TrackerConfig] = field(default_factory=dict)
@@ -206,10 +229,8 @@ class TrainConfig(CommandConfig):
         require(self.seed >= 0, "seed", self.seed, "a whole number from 0")
         require(self.clip_norm is None or self.clip_norm > 0, "clip_norm", self.clip_norm, "a number above 0, or null")
         require(bool(self.name) and "/" not in self.name, "name", self.name, "a folder's name")
-        if self.checkpoint.metric not in {"loss", "nll_loss", *self.scorer}:
-            names = ", ".join(["loss", "nll_loss", *self.scorer])
-            require(False, "checkpoint.metric", self.checkpoint.metric, f"one of {names}")
-        scored = self.checkpoint.metric in self.scorer
+        self._require_metric()
+        scored = metric_name(self.checkpoint.metric) in self.scorer
         require(
             self.validation.scores or not scored,
             "checkpoint.metric",
@@ -220,3 +241,31 @@ class TrainConfig(CommandConfig):
             for name, interval in (("checkpoint", self.checkpoint.every), ("validation", self.validation.every)):
                 right = "with non_finite.policy=rollback say updates or epochs, or the result would depend on the clock"
                 require(interval.minutes is None, f"{name}.every.minutes", interval.minutes, right)
+        _require_unchanged("finetune", self.finetune, self.checkpoint.finetune_from, "checkpoint.finetune_from")
+        _require_unchanged("ema", self.ema, self.ema.decay, "ema.decay")
+
+    def _require_metric(self) -> None:
+        """
+        Raises:
+            OptionError: nothing computes `checkpoint.metric`, or nobody knows whether it should be high or low.
+        """
+        names = [*MINIMIZED, *self.scorer]
+        names += [f"{split}/{name}" for split in self.validation.splits[1:] for name in names]
+        metric = self.checkpoint.metric
+        require(metric in names, "checkpoint.metric", metric, f"one of {', '.join(names)}")
+
+
+def metric_name(metric: str) -> str:
+    """A key of the validation metrics without the split."""
+    return metric.rpartition("/")[2]
+
+
+def _require_unchanged(section: str, given: Any, needed: Any, key: str) -> None:
+    """
+    Raises:
+        OptionError: an option is set that nothing reads, because the one that it depends on is null.
+    """
+    for option in fields(given):
+        value = getattr(given, option.name)
+        if needed is None and value != getattr(type(given)(), option.name):
+            require(False, f"{section}.{option.name}", value, f"it needs {key}")

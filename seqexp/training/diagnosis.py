@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from seqexp.data.batch import Batch
+from seqexp.training.share import Share, Totals
 from seqexp.training.step import TrainStep
 
 
@@ -21,20 +21,28 @@ class Origin:
     what: str
     """E.g. `the output of decoder.layers.0.norm`."""
     micro_batch: int | None
-    """Number of the micro-batch in which it is so; None where that cannot be said of one."""
+    """Number in the update of the micro-batch in which it is so; None where that cannot be said of one."""
 
 
-def find_origin(step: TrainStep, micro_batches: Sequence[Batch], update: int) -> Origin:
-    """Run forward and backward again as in the update, with the same random numbers; no gradient is left behind."""
+def find_origin(step: TrainStep, share: Share, update: int, totals: Totals | None = None) -> Origin:
+    """Run forward and backward again as in the update, with the same random numbers; no gradient is left behind.
+
+    Each process does so for its own share, without the others.
+    """
+    with step.layout.evaluated(step.model) as model:
+        return _find_origin(dataclasses.replace(step, model=model), share, update, totals)
+
+
+def _find_origin(step: TrainStep, share: Share, update: int, totals: Totals | None) -> Origin:
     for name, parameter in step.model.named_parameters():
         if not _finite(parameter):
             return Origin(f"parameter {name}, before this update,", None)
-    denominator = step.normalize_by.denominator(micro_batches)
-    for number, batch in enumerate(micro_batches):
-        step.optimizer.zero_grad(set_to_none=True)
-        with _watched(step) as found:
+    denominator = step.denominator(totals or share.totals)
+    for number, batch in zip(share.numbers, share.batches, strict=True):
+        step.model.zero_grad(set_to_none=True)
+        with _watched(step) as found, step.layout.micro_batch(step.wrapped or step.model, is_last=False):
             step.accumulate(batch, update, number, denominator)
-        step.optimizer.zero_grad(set_to_none=True)
+        step.model.zero_grad(set_to_none=True)
         if found:
             return Origin(found[0], number)
     return Origin("the gradient's norm or the sum over micro-batches, but none of them alone,", None)

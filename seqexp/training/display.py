@@ -20,13 +20,13 @@ SHOWN = {"lr": ".3g", "tokens_per_second": ",.0f", "gradient_norm": ".3g", "perp
 class Display:
     """Lines of metrics, and on a terminal a bar below them."""
 
-    def __init__(self, total_updates: int | None) -> None:
-        """`total_updates` is where the run will end, None if open."""
+    def __init__(self, total_updates: int | None, *, with_bar: bool = True) -> None:
+        """`total_updates` is where the run will end, None if open; of several processes, one has a bar."""
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
         self._bar = Bar(
             *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
         )
-        self._on_terminal = self._bar.console.is_terminal
+        self._on_terminal = with_bar and self._bar.console.is_terminal
         self._task = self._bar.add_task("updates", total=total_updates)
 
     def __enter__(self) -> Self:

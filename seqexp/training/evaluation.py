@@ -9,6 +9,7 @@ from seqexp.config.build import build
 from seqexp.criterions.base import Criterion
 from seqexp.data.batching import BatchLimits
 from seqexp.data.split import Split
+from seqexp.distributed.world import World
 from seqexp.generators.base import Generator
 from seqexp.generators.batches import evaluation_batches, generate_batches
 from seqexp.models.base import Model, Seq2SeqModel
@@ -23,7 +24,8 @@ class Evaluation:
     """What a model does with a split."""
 
     metrics: dict[str, float]
-    """`loss` and `nll_loss` in nats per target, `perplexity`, and the value of every scorer by its name."""
+    """`loss` and `nll_loss` in nats per target, `perplexity`, and the value of every scorer by its name. The same in
+    all processes; the rest is for the first of them."""
     scores: dict[str, Score] = field(default_factory=dict)
     hypotheses: list[str] = field(default_factory=list)
     """Best translation of each example, in order; empty where nothing was generated."""
@@ -41,6 +43,8 @@ class Evaluator:
     limits: BatchLimits
     precision: Precision
     """That of training: the model computes in its number format here too."""
+    world: World = field(default_factory=lambda: World(torch.device("cpu")))
+    """Who shares out the batches."""
 
     def __call__(self, model: Model, split: Split, max_batches: int | None = None) -> Evaluation:
         """Evaluate on a split, or on its first batches only; `model` is in evaluation mode afterwards."""
@@ -49,21 +53,33 @@ class Evaluator:
         if self.generator is None:
             return Evaluation(metrics)
         assert isinstance(model, Seq2SeqModel)
-        found = dict(generate_batches(self.generator, [model], split, self.limits, self.precision, max_batches))
-        # A model gone wrong (weights not finite) finds nothing: that is an empty translation, and it scores so.
-        hypotheses = {n: self.task.decode(found[n][0].tokens) if found[n] else "" for n in sorted(found)}
-        scores = score(hypotheses, split.references, self.scorers)
-        values = {name: result.value for name, result in scores.items()}
+        hypotheses = self._hypotheses(model, split, max_batches)
+        scores = score(hypotheses, split.references, self.scorers) if self.world.is_first else {}
+        values = self.world.from_first(lambda: {name: result.value for name, result in scores.items()})
         return Evaluation({**metrics, **values}, scores, list(hypotheses.values()))
+
+    def _hypotheses(self, model: Seq2SeqModel, split: Split, max_batches: int | None) -> dict[int, str]:
+        """The best translation of each example by its number, in order."""
+        assert self.generator is not None
+        generated = generate_batches(
+            self.generator, [model], split, self.limits, self.precision, max_batches, **self._share
+        )
+        # A model gone wrong (weights not finite) finds nothing: that is an empty translation, and it scores so.
+        own = [(number, self.task.decode(found[0].tokens) if found else "") for number, found in generated]
+        return dict(sorted((number, text) for pairs in self.world.gather(own) for number, text in pairs))
+
+    @property
+    def _share(self) -> dict[str, int]:
+        return {"rank": self.world.rank, "num_processes": self.world.size}
 
     @torch.no_grad()
     def _losses(self, model: Model, split: Split, max_batches: int | None) -> dict[str, float]:
         bag = MetricBag()
-        for batch in evaluation_batches(split, self.limits, max_batches):
+        for batch in evaluation_batches(split, self.limits, max_batches, **self._share):
             with self.precision.autocast():
                 output = self.criterion(model, batch.to(self.precision.device))
             bag.add({"loss": output.sum, **output.metrics}, output.num_targets)
-        return bag.means()
+        return bag.total(self.world).means()
 
 
 def score(

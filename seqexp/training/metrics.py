@@ -6,6 +6,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from seqexp.distributed.world import World
+
 
 class MetricBag:
     """Adds up what criterions return, without waiting for the device, until `means()` is asked for.
@@ -39,6 +41,22 @@ class MetricBag:
     def clear(self) -> None:
         self._sums.clear()
         self._counts.clear()
+
+    def total(self, world: World) -> "MetricBag":
+        """A bag with the sums and counts of all processes, the same in each of them."""
+        total: dict[str, list[float]] = {}
+        for state in world.gather(self.state()):
+            for name, (value, count) in state.items():
+                before = total.get(name, [0.0, 0.0])
+                total[name] = [before[0] + value, before[1] + count]
+        bag = MetricBag()
+        bag.load(total)
+        return bag
+
+    def pool(self, world: World) -> None:
+        """Hand everything over to the first process; afterwards the bags of the others are empty."""
+        total = self.total(world)
+        self.load(total.state() if world.is_first else {})
 
     def state(self) -> dict[str, list[float]]:
         """Plain numbers; JSON keeps every bit of a float64."""

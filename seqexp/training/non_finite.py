@@ -1,18 +1,17 @@
 """What becomes of an update whose loss or gradient is not finite."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from itertools import chain, islice
 from pathlib import Path
 
 from seqexp.config.base import require
-from seqexp.data.batch import Batch
 from seqexp.data.split import Split
 from seqexp.runtime.errors import UserError
 from seqexp.training.batch_dump import dump_batches
 from seqexp.training.diagnosis import Origin, find_origin
 from seqexp.training.progress import Progress
+from seqexp.training.share import Share, Totals
 from seqexp.training.step import TrainStep
 
 NUM_NAMED_EXAMPLES = 10
@@ -57,13 +56,22 @@ class NonFiniteReports:
     split: Split
     """That the batches come from."""
 
-    def __call__(self, step: TrainStep, micro_batches: Sequence[Batch], progress: Progress) -> str:
-        """Save the batch that `progress` stands before.
+    def __call__(self, step: TrainStep, share: Share, progress: Progress, totals: Totals | None = None) -> str:
+        """Save the batch that `progress` stands before, or what of it the process has in which it is not finite.
 
         Returns:
-            One line that says what is not finite, when, in which examples, and where they are saved.
+            One line that says what is not finite, when, in which examples, and where they are saved; the same in all
+            processes.
         """
-        origin = find_origin(step, micro_batches, progress.update)
+        world = step.layout.world
+        origin = find_origin(step, share, progress.update, totals)
+        origins = [Origin(**found) for found in world.gather(asdict(origin))]
+        blamed = min(range(world.size), key=lambda rank: (_place(origins[rank]), rank))
+        line = self._save(step, share, progress, origin) if world.rank == blamed else ""
+        return world.gather(line)[blamed]
+
+    def _save(self, step: TrainStep, share: Share, progress: Progress, origin: Origin) -> str:
+        world = step.layout.world
         name = f"update-{progress.update:08d}-epoch-{progress.epoch + 1}-batch-{progress.batch}"
         path = self.directory / name
         facts = {
@@ -74,9 +82,12 @@ class NonFiniteReports:
             "in_micro_batch": origin.micro_batch,
             **step.precision.metrics(),
         }
-        dump_batches(path, micro_batches, self.split, facts)
-        examples = _examples(micro_batches, origin)
-        return f"update {progress.update}: {origin.what} is not finite; {examples}, saved in {path}"
+        who = ""
+        if world.size > 1:
+            facts["rank"], who = world.rank, f"rank {world.rank}: "
+        dump_batches(path, share.batches, share.numbers, self.split, facts)
+        examples = _examples(share, origin)
+        return f"{who}update {progress.update}: {origin.what} is not finite; {examples}, saved in {path}"
 
     def require_within_limits(self, what: str, progress: Progress, advice: str) -> None:
         """
@@ -100,10 +111,18 @@ class NonFiniteReports:
                 raise UserError(f"{what}; it is more than non_finite.{name}={getattr(config, name)} such batches{hint}")
 
 
-def _examples(micro_batches: Sequence[Batch], origin: Origin) -> str:
+def _place(origin: Origin) -> float:
+    """Sorts what is found: weights, which are bad in all processes; micro-batches; what is bad in none alone."""
+    if origin.micro_batch is not None:
+        return origin.micro_batch
+    return -1 if origin.what.startswith("parameter") else float("inf")
+
+
+def _examples(share: Share, origin: Origin) -> str:
     """E.g. `examples 3, 17, 5 of micro-batch 0`."""
     where = "" if origin.micro_batch is None else f" of micro-batch {origin.micro_batch}"
-    chosen = micro_batches if origin.micro_batch is None else [micro_batches[origin.micro_batch]]
+    pairs = zip(share.numbers, share.batches, strict=True)
+    chosen = [batch for number, batch in pairs if origin.micro_batch in (None, number)]
     numbers = chain.from_iterable(batch.indices.tolist() for batch in chosen)
     first = ", ".join(map(str, islice(numbers, NUM_NAMED_EXAMPLES)))
     more = sum(batch.num_sentences for batch in chosen) - NUM_NAMED_EXAMPLES

@@ -1,46 +1,61 @@
 """A checkpoint's state into the objects that a step works with."""
 
-import torch
+from functools import partial
 
-from seqexp.checkpoint.store import Checkpoint
+from torch import Tensor, nn
+
+from seqexp.checkpoint.layout import Checkpoint, Weights
+from seqexp.checkpoint.optimizer import load_optimizer, names_of
+from seqexp.checkpoint.tensors import Tensors
+from seqexp.distributed.base import Layout
 from seqexp.runtime.errors import UserError
+from seqexp.training.ema import NoEMA
 from seqexp.training.progress import Progress
 from seqexp.training.step import TrainStep
 
 
-def restore(step: TrainStep, checkpoint: Checkpoint) -> Progress:
-    """Give weights, optimizer and precision the state of a checkpoint.
+def restore(step: TrainStep, ema: NoEMA, checkpoint: Checkpoint) -> Progress:
+    """Give weights, optimizer, precision and moving average the state of a checkpoint.
+
+    Whoever has written it, each process reads the rows that it holds.
 
     Returns:
         Where the training stood.
 
     Raises:
-        UserError: the state does not fit this model or optimizer.
+        UserError: the state does not fit this model or optimizer, or there is none.
     """
-    try:
-        step.model.load_state_dict(checkpoint.weights())
-    except RuntimeError as error:
-        first = str(error).splitlines()[1:2] or [str(error)]
-        raise UserError(
-            f"{checkpoint.path}: its weights are those of another model: {first[0].strip()[:200]}"
-        ) from error
-    _restore_optimizer(step.optimizer, checkpoint)
+    layout, names = step.layout, names_of(step.model)
+    optimizer_state = checkpoint.optimizer_state(list(names.values()))
+    load_weights(step.model, layout, checkpoint, Weights.trained)
+
+    def read(tensors: Tensors, name: str, parameter: nn.Parameter) -> Tensor:
+        if tensors.shape(name) != tuple(parameter.shape):
+            return tensors.read(name).clone()
+        return layout.with_rows(parameter, partial(tensors.read, name)).clone()  # out of the file that is mapped
+
+    load_optimizer(layout.own_optimizer(step.optimizer), names, optimizer_state, str(checkpoint.path), read)
+    ema.load(checkpoint)
     progress = Progress.from_state(checkpoint.progress())
     step.precision.load(progress.precision)
     return progress
 
 
-def _restore_optimizer(optimizer: torch.optim.Optimizer, checkpoint: Checkpoint) -> None:
-    """The options (betas, weight decay, ...) stay those of the config."""
-    state = checkpoint.optimizer_state()
-    own = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
-    if [set(group) - {"params"} for group in state["param_groups"]] != [set(group) for group in own]:
-        raise UserError(f"{checkpoint.path}: its optimizer state is not one of {type(optimizer).__name__}")
+def load_weights(model: nn.Module, layout: Layout, checkpoint: Checkpoint, which: Weights) -> None:
+    """Give a model weights of a checkpoint.
+
+    Raises:
+        UserError: they are those of another model.
+    """
+    saved, own = checkpoint.tensors(checkpoint.set_of(which)), model.state_dict()
+    state = {}
+    for name in [*saved.names(), *saved.aliases]:
+        fits = name in own and saved.shape(name) == tuple(own[name].shape)
+        state[name] = layout.with_rows(own[name], partial(saved.read, name)) if fits else saved.read(name)
     try:
-        optimizer.load_state_dict(state)
-    except ValueError as error:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1:2] or [str(error)]
         raise UserError(
-            f"{checkpoint.path}: its optimizer state has other parameters; `freeze` must be as it was there"
+            f"{checkpoint.path}: its weights are those of another model: {first[0].strip()[:200]}"
         ) from error
-    for group, options in zip(optimizer.param_groups, own, strict=True):
-        group.update(options)

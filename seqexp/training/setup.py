@@ -1,31 +1,44 @@
 """From a config and a run directory to a trainer that is ready to go, and to the figures at the end."""
 
 import logging
-from dataclasses import dataclass
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from seqexp.checkpoint.store import Checkpoint, CheckpointStore
+from seqexp.checkpoint.layout import Checkpoint, Weights, open_checkpoint
+from seqexp.checkpoint.retention import Retention
+from seqexp.checkpoint.store import CheckpointStore
+from seqexp.checkpoint.writing import ALONE, Writers
 from seqexp.config.build import build
 from seqexp.data.batching import BatchLimits
 from seqexp.data.padding import Padding
+from seqexp.distributed.base import Layout
+from seqexp.distributed.world import World
 from seqexp.models.base import Model
 from seqexp.precisions.base import Precision
 from seqexp.runs.directory import RunDirectory
 from seqexp.runs.journal import Journal
 from seqexp.runtime.errors import UserError
+from seqexp.runtime.files import write_json
 from seqexp.runtime.rng import derive_seed
 from seqexp.tasks.base import Task
-from seqexp.training.config import TrainConfig
+from seqexp.training.config import TrainConfig, metric_name
 from seqexp.training.data import EpochData
 from seqexp.training.display import Display, format_metrics
+from seqexp.training.ema import build_ema
 from seqexp.training.evaluation import Evaluation, Evaluator
+from seqexp.training.finetuning import Source, TakenOver, take_over
 from seqexp.training.freezing import freeze
 from seqexp.training.non_finite import NonFiniteReports
 from seqexp.training.progress import Progress
-from seqexp.training.restore import restore
-from seqexp.training.step import TrainStep
+from seqexp.training.restore import load_weights, restore
+from seqexp.training.saving import own_part, saved_content
+from seqexp.training.step import Loss, TrainStep
 from seqexp.training.stopping import stop_reason
 from seqexp.training.trainer import Trainer
 
@@ -45,45 +58,70 @@ class Training:
     """What the run begins with, None for fresh weights."""
     same_order: bool = False
     """The parent took its examples in the same order."""
+    source: Source | None = None
+    """The model whose weights the run begins with, None for fresh ones or those of the parent."""
+    world: World = field(default_factory=lambda: World(torch.device("cpu")))
+    """Who shares the work."""
 
     def __post_init__(self) -> None:
         config, task = self.config, self.task
-        self.device = build(config.distributed).device
+        self.layout: Layout = build(config.distributed, world=self.world)
+        self.device = self.layout.device
         torch.manual_seed(derive_seed(config.seed))
-        self.model: Model = task.build_model(config.model).to(self.device)
+        self.model: Model = self.layout.place(task.build_model(config.model))
+        if self.layout.in_step and self.model.skips_blocks:
+            raise UserError(
+                "distributed=fsdp computes all layers in all processes at once, and layerdrop leaves out other ones in "
+                "each: take distributed=ddp with distributed.find_unused_parameters=true, or no layerdrop"
+            )
         freeze(self.model, config.freeze)
+        self.taken_over: TakenOver | None = None
+        if self.source is not None:
+            self.taken_over = take_over(self.model, self.source, config.finetune, task.vocabularies())
         precision: Precision = build(config.precision, device=self.device)
         precision.prepare(self.model)
         criterion = task.build_criterion(config.criterion).to(self.device)
         generator = task.build_generator(config.generator) if config.validation.scores else None
         limits = BatchLimits(config.batch.max_tokens, config.batch.max_sentences, config.batch.multiple_of)
-        self.evaluate = Evaluator(task, criterion, generator, config.scorer, limits, precision)
+        self.evaluate = Evaluator(task, criterion, generator, config.scorer, limits, precision, self.world)
         self.final_splits = self._final_splits()
         self.valid_splits = {name: task.load_split(name, self.model) for name in config.validation.splits}
-        scorer = config.scorer.get(config.checkpoint.metric)
-        self.store = CheckpointStore(
-            self.run.checkpoints,
-            metric=config.checkpoint.metric,
-            maximize=scorer is not None and scorer.higher_is_better,
-            keep_last=config.checkpoint.keep_last,
-            keep_best=config.checkpoint.keep_best,
-        )
+        self.store = self._build_store()
         padding = Padding(config.batch.num_buckets, config.batch.pad_to_multiple)
         train = task.load_split("train", self.model, for_training=True, padding=padding)
-        self.data = EpochData(train, limits, config.batch, config.seed)
+        self.data = EpochData(
+            train,
+            limits,
+            config.batch,
+            config.seed,
+            rank=self.world.rank,
+            num_processes=self.world.size,
+            in_step=self.layout.in_step,
+        )
         self.data.num_micro_batches(0)  # a batch too small for an example shows now
         self.num_updates = self._total_updates()
+        if self.world.size > config.batch.micro_batches and self.world.is_first:
+            text = "batch.micro_batches=%d is less than the %d processes: the others have nothing to compute"
+            logger.warning(text, config.batch.micro_batches, self.world.size)
+        # Before the optimizer: it may change the parameters.
+        blocks = self.model.blocks()
+        loss = Loss(self.model, criterion)
+        wrapped = self.layout.wrap(loss, self.model, blocks=blocks, product_dtype=precision.product_dtype)
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.step = TrainStep(
             model=self.model,
             criterion=criterion,
-            optimizer=build(config.optimizer, params=[p for p in self.model.parameters() if p.requires_grad]),
+            optimizer=self.layout.make_optimizer(lambda groups: build(config.optimizer, params=groups), trained),
             precision=precision,
             device=self.device,
             clip_norm=config.clip_norm,
             seed=config.seed,
             normalize_by=config.batch.normalize_by,
+            layout=self.layout,
+            wrapped=wrapped,
         )
         self.scheduler = build(config.lr_scheduler, lr=config.optimizer.lr, max_updates=self.num_updates)
+        self.ema = build_ema(config.ema, self.model, partial(own_part, self.layout))
         self.beginning = Progress() if self.parent is None else self._begin_with(self.parent)
 
     def train(self, journal: Journal) -> Progress:
@@ -95,21 +133,59 @@ class Training:
             data=self.data,
             validate=self._validate,
             save=self._save,
+            last_checkpoint=partial(self._found, self.store.last),
             report=NonFiniteReports(self.config.non_finite, self.run.path / "non_finite", self.data.split),
             store=self.store,
             journal=journal,
-            display=Display(self.num_updates),
+            display=Display(self.num_updates, with_bar=self.world.is_first),
+            ema=self.ema,
             progress=self.beginning,
         )
-        checkpoint = self.store.last()
+        self.store.before_naming = journal.may_write
+        checkpoint = trainer.last_checkpoint()
         if checkpoint is None:
-            if self.parent is not None:
-                logger.info("continuing %s after update %d", self.parent.path, self.parent.update)
+            self._tell_beginning()
             self._check_validation()
         else:
             trainer.restore(checkpoint)
             logger.info("resuming after update %d", checkpoint.update)
+        self.layout.require_equal_weights(self.model)
         return trainer.train()
+
+    def _found(self, find: Callable[[], Checkpoint | None]) -> Checkpoint | None:
+        """The checkpoint that the first process finds: what another sees on the disk may be older."""
+
+        def path() -> str | None:
+            checkpoint = find()
+            return None if checkpoint is None else str(checkpoint.path)
+
+        found = self.world.from_first(path)
+        return None if found is None else open_checkpoint(Path(found))
+
+    def _build_store(self) -> CheckpointStore:
+        config, world = self.config.checkpoint, self.world
+        scorer = self.config.scorer.get(metric_name(config.metric))
+        retention = Retention(
+            metric=config.metric,
+            maximize=scorer is not None and scorer.higher_is_better,
+            keep_last=config.keep_last,
+            keep_best=config.keep_best,
+            keep_every_updates=config.keep_every_updates,
+        )
+        writers = ALONE
+        if self.layout.all_write:
+            attempt = world.from_first(lambda: secrets.token_hex(4))
+            writers = Writers(world.rank, world.size, attempt)
+        return CheckpointStore(self.run.checkpoints, retention, writers=writers, asynchronous=config.asynchronous)
+
+    def _tell_beginning(self) -> None:
+        """Which weights the run begins with, where they are not fresh ones."""
+        if self.parent is not None:
+            logger.info("continuing %s after update %d", self.parent.path, self.parent.update)
+        if self.taken_over is not None and self.world.is_first:
+            write_json(self.run.path / "finetune.json", self.taken_over.state())
+            for line in self.taken_over.lines():
+                logger.info("%s", line)
 
     def _final_splits(self) -> list[str]:
         """
@@ -130,7 +206,7 @@ class Training:
         Raises:
             UserError: the state does not fit, or a stop rule holds already.
         """
-        progress = restore(self.step, parent)
+        progress = restore(self.step, self.ema, parent)
         progress.begin_run(same_order=self.same_order)
         reason = stop_reason(self.config.stop, progress, self.scheduler)
         if reason is not None:
@@ -150,19 +226,27 @@ class Training:
 
     def final(self) -> tuple[Checkpoint, dict[str, Evaluation]]:
         """The best checkpoint, and what its weights do with the final splits."""
-        best = self.store.best()
+        self.world.at("the final evaluation")
+        best = self._found(self.store.best)
         assert best is not None
-        self.model.load_state_dict(best.weights())
+        load_weights(self.model, self.layout, best, Weights.validated)
         splits = {name: self.task.load_split(name, self.model) for name in self.final_splits}
-        return best, {name: self.evaluate(self.model, split) for name, split in splits.items()}
+        with self.layout.evaluated(self.model) as model:
+            return best, {name: self.evaluate(model, split) for name, split in splits.items()}
 
     def _validate(self) -> dict[str, float]:
-        metrics: dict[str, float] = {}
         if self.config.validation.seed is not None:
             torch.manual_seed(self.config.validation.seed)
-        for number, (name, split) in enumerate(self.valid_splits.items()):
-            found = self.evaluate(self.model, split).metrics
-            metrics |= {key if number == 0 else f"{name}/{key}": value for key, value in found.items()}
+        with self.ema.validating(), self.layout.evaluated(self.model) as model:
+            evaluations = {name: self.evaluate(model, split) for name, split in self.valid_splits.items()}
+        return self._metrics(evaluations)
+
+    def _metrics(self, evaluations: dict[str, Evaluation]) -> dict[str, float]:
+        """Those of the first split by their names, those of the others as `<split>/<name>`."""
+        metrics: dict[str, float] = {}
+        for number, (name, evaluation) in enumerate(evaluations.items()):
+            found = evaluation.metrics.items()
+            metrics |= {key if number == 0 else f"{name}/{key}": value for key, value in found}
         self._require_metric(metrics)
         return metrics
 
@@ -173,19 +257,28 @@ class Training:
 
     def _check_validation(self) -> None:
         """Evaluate a few batches before the first update: what is wrong there shows now, not after an epoch."""
-        for name, split in self.valid_splits.items():
-            if self.config.validation.sanity:
-                found = self.evaluate(self.model, split, self.config.validation.sanity)
-                logger.info("before training | %s", " | ".join([name, *format_metrics(found.metrics)]))
-                self._require_metric(found.metrics)
+        num_batches = self.config.validation.sanity
+        if not num_batches:
+            return
+        with self.layout.evaluated(self.model) as model:
+            splits = self.valid_splits.items()
+            evaluations = {name: self.evaluate(model, split, num_batches) for name, split in splits}
+        for name, evaluation in evaluations.items():
+            logger.info("before training | %s", " | ".join([name, *format_metrics(evaluation.metrics)]))
+        self._metrics(evaluations)
 
-    def _save(self, progress: Progress, metrics: dict[str, float]) -> Checkpoint:
-        return self.store.save(
-            update=progress.update,
+    def _save(self, progress: Progress, metrics: dict[str, float]) -> None:
+        self.layout.require_equal_weights(self.model)
+        content = saved_content(
+            self.step,
+            self.ema,
+            progress,
             metrics=metrics,
             config=self.usable_config,
-            weights=self.model.state_dict(),
             task_files=self.task.files(),
-            optimizer_state=self.step.optimizer.state_dict(),
-            progress=progress.state(),
         )
+        if self.layout.all_write:
+            self.store.save(content)
+            self.world.wait()
+        else:
+            self.world.from_first(lambda: self.store.save(content))

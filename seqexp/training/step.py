@@ -1,7 +1,6 @@
 """One update: forward and backward over its micro-batches, clipping, the optimizer's step."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import torch
@@ -9,10 +8,13 @@ from torch import Tensor, nn
 
 from seqexp.criterions.base import Criterion, LossOutput
 from seqexp.data.batch import Batch
+from seqexp.distributed.base import DistributedConfig, Layout
+from seqexp.distributed.world import World
 from seqexp.models.base import Model
 from seqexp.precisions.base import Precision
 from seqexp.runtime.rng import derive_seed
 from seqexp.training.metrics import MetricBag
+from seqexp.training.share import Share, Totals
 
 
 class NormalizeBy(StrEnum):
@@ -23,10 +25,9 @@ class NormalizeBy(StrEnum):
     sentences = "sentences"
     """The loss of the average sentence, in which long ones weigh more: fairseq's `sentence_avg`."""
 
-    def denominator(self, micro_batches: Sequence[Batch]) -> int:
+    def denominator(self, totals: Totals) -> int:
         """That of an update; at least 1, so that one without targets has gradient 0."""
-        by_targets = self is NormalizeBy.targets
-        return max(1, sum(batch.num_targets if by_targets else batch.num_sentences for batch in micro_batches))
+        return max(1, totals.num_targets if self is NormalizeBy.targets else totals.num_sentences)
 
 
 class Fault(StrEnum):
@@ -36,6 +37,19 @@ class Fault(StrEnum):
     """The number format's range was too small; it has adapted itself."""
     non_finite = "non_finite"
     """The loss or the gradient is infinite or not a number."""
+
+
+class Loss(nn.Module):
+    """Model and criterion as one module, whose forward pass is all that has parameters: what a layout wraps."""
+
+    def __init__(self, model: Model, criterion: Criterion) -> None:
+        super().__init__()
+        self.model, self.criterion = model, criterion
+
+    def forward(self, batch: Batch) -> tuple[Tensor, int, dict[str, Tensor]]:
+        """The fields of a LossOutput, in a form in which every layout finds the tensors."""
+        output: LossOutput = self.criterion(self.model, batch)
+        return output.sum, output.num_targets, output.metrics
 
 
 @dataclass(frozen=True)
@@ -50,49 +64,82 @@ class TrainStep:
     clip_norm: float | None
     seed: int
     normalize_by: NormalizeBy = NormalizeBy.targets
+    layout: Layout = field(default_factory=lambda: Layout(DistributedConfig(), world=World(torch.device("cpu"))))
+    wrapped: nn.Module | None = None
+    """The `Loss` as `layout` wraps it; None where it leaves it as it is."""
 
-    def __call__(self, micro_batches: Sequence[Batch], update: int, lr: float, metrics: MetricBag) -> Fault | None:
+    def __call__(
+        self, share: Share, update: int, lr: float, metrics: MetricBag, totals: Totals | None = None
+    ) -> Fault | None:
         """Make update number `update` (from 0).
 
-        The gradient is that of the loss summed over all micro-batches, divided by their targets (or sentences)
-        together, so how an update is cut into micro-batches changes nothing. Randomness depends on (seed, update,
-        micro-batch).
+        The gradient is that of the loss summed over all micro-batches, of all processes, divided by their targets (or
+        sentences) together, so how an update is cut into micro-batches and who computes them changes nothing.
+        Randomness depends on (seed, update, micro-batch).
+
+        Args:
+            share: what this process computes of it.
+            totals: of the whole update; None where `share` is all of it.
 
         Returns:
-            None, or why the update was not made; then weights, optimizer and metrics are as before, and there are no
-            gradients.
+            None, or why the update was not made, the same in all processes; then weights, optimizer and metrics are as
+            before, and there are no gradients.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.zero_grad(set_to_none=True)
-        denominator = self.normalize_by.denominator(micro_batches)
-        outputs = [self.accumulate(batch, update, n, denominator) for n, batch in enumerate(micro_batches)]
+        denominator = self.denominator(totals or share.totals)
+        outputs = self._accumulate_all(share, update, denominator)
         self.precision.unscale(self.model.parameters(), denominator)
-        norm = gradient_norm(self.model.parameters()).to(self.device)
+        norm = self.layout.gradient_norm(self.model.parameters()).to(self.device)
         # Both at once: each look at a number makes the device wait.
         if not torch.stack([norm, *(output.sum.detach().float() for output in outputs)]).isfinite().all():
             self.optimizer.zero_grad(set_to_none=True)
             return Fault.overflow if self.precision.overflowed() else Fault.non_finite
         if self.clip_norm is not None:
-            nn.utils.clip_grads_with_norm_(self.model.parameters(), self.clip_norm, norm)
+            self.layout.clip(self.model.parameters(), self.clip_norm, norm)
         self.optimizer.step()
         self.precision.succeeded()
-        for output in outputs:
+        for output in outputs[: share.num_counted]:
             metrics.add({"loss": output.sum, **output.metrics}, output.num_targets)
-        metrics.add({"gradient_norm": norm}, 1)
+        if self.layout.world.is_first:  # it is the same in all
+            metrics.add({"gradient_norm": norm}, 1)
         return None
 
-    def accumulate(self, batch: Batch, update: int, number: int, denominator: int) -> LossOutput:
-        """Forward and backward over micro-batch `number` of an update; the gradient is added to that of the others."""
+    def denominator(self, totals: Totals) -> float:
+        """What each process divides its gradient by, where that is averaged over processes afterwards."""
+        return self.normalize_by.denominator(totals) / self.layout.num_averaged
+
+    def accumulate(
+        self,
+        batch: Batch,
+        update: int,
+        number: int,
+        denominator: float,
+        loss: nn.Module | None = None,
+        weight: float = 1.0,
+    ) -> LossOutput:
+        """Forward and backward over micro-batch `number` of an update; the gradient is added to that of the others.
+
+        Args:
+            loss: the module that computes it; None for one that only this process knows of.
+            weight: the gradient is multiplied by it.
+        """
         torch.manual_seed(derive_seed(self.seed, update, number))
+        loss = loss or Loss(self.model, self.criterion)
         with self.precision.autocast():
-            output: LossOutput = self.criterion(self.model, batch.to(self.device))
-        self.precision.backward(output.sum.float(), denominator)
+            output = LossOutput(*loss(batch.to(self.device)))
+        # A loss that is not finite makes the gradient so too: that is how the other processes come to know of it.
+        factor = torch.where(output.sum.detach().isfinite(), weight, float("nan"))
+        kind = torch.promote_types(output.sum.dtype, torch.float32)
+        self.precision.backward(output.sum.to(kind) * factor.to(kind), denominator)
         return output
 
-
-def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
-    """Euclidean norm of all gradients together, computed in float32 whatever their own format; a scalar."""
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    norms = [torch.linalg.vector_norm(gradient, dtype=torch.float32) for gradient in gradients]
-    return torch.linalg.vector_norm(torch.stack(norms)) if norms else torch.zeros(())
+    def _accumulate_all(self, share: Share, update: int, denominator: float) -> list[LossOutput]:
+        loss = self.wrapped or Loss(self.model, self.criterion)
+        outputs = []
+        for position, (number, batch) in enumerate(zip(share.numbers, share.batches, strict=True), start=1):
+            with self.layout.micro_batch(loss, is_last=position == len(share.batches)):
+                weight = 1.0 if position <= share.num_counted else 0.0
+                outputs.append(self.accumulate(batch, update, number, denominator, loss, weight))
+        return outputs

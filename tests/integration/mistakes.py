@@ -167,7 +167,7 @@ MISTAKES = [
         "a metric that nothing computes",
         "train",
         [*TRAIN, "checkpoint.metric=chrf"],
-        "checkpoint.metric=chrf is not valid: one of loss, nll_loss, bleu",
+        "checkpoint.metric=chrf is not valid: one of loss, nll_loss, perplexity, bleu",
     ),
     Mistake(
         "a metric whose computation is off",
@@ -321,6 +321,32 @@ MISTAKES = [
         ["--multirun", *TRAIN, "optimizer.lr=-1,0.01"],
         "optimizer.lr=-1.0 is not valid: a number above 0",
         left=["outputs"],
+    ),
+    Mistake(
+        "two ways to begin",
+        "train",
+        [*TRAIN, "checkpoint.continue_from=run", "checkpoint.finetune_from=run"],
+        "checkpoint.finetune_from=run is not valid: it excludes checkpoint.continue_from",
+    ),
+    Mistake(
+        "a model that does not fit the one to begin with",
+        "train",
+        [*TRAIN, "checkpoint.finetune_from=run", "model.encoder.num_layers=2"],
+        f"checkpoint.finetune_from={CHECKPOINT}: encoder.layers.1.... is not in the checkpoint; let it begin fresh "
+        "with finetune.fresh=[encoder.layers.1....], or all that do not fit with finetune.strict=false",
+    ),
+    Mistake(
+        "frozen parameters in a run that is continued",
+        "train",
+        [*TRAIN, "checkpoint.continue_from=run", "stop.max_updates=4", "freeze=[encoder.*]"],
+        f"{CHECKPOINT}: its optimizer state has other parameters (...); `freeze` must be as it was there, or "
+        "begin with the weights alone, by checkpoint.finetune_from",
+    ),
+    Mistake(
+        "an option of a moving average that is not kept",
+        "train",
+        [*TRAIN, "ema.start_update=100"],
+        "ema.start_update=100 is not valid: it needs ema.decay",
     ),
     # Using what was trained
     Mistake(
@@ -522,6 +548,24 @@ MISTAKES = [
         "train",
         [*TRAIN, "checkpoint.continue_from=run/checkpoints"],
         "checkpoint.continue_from=run/checkpoints is neither the directory of a run nor that of a checkpoint",
+    ),
+    Mistake(
+        "more checkpoints to average than there are",
+        "average",
+        ["run=run", "last=5"],
+        "last=5: only 1 checkpoints were kept; run has 2, and checkpoint.keep_last says how many a run keeps",
+    ),
+    Mistake(
+        "two choices of what to average",
+        "average",
+        ["run=run", "last=1", "best=1"],
+        "best=1 is not valid: give one of last, best, updates, checkpoints, not last=1, best=1 together",
+    ),
+    Mistake(
+        "a moving average that nobody kept",
+        "generate",
+        ["run=run", "weights=averaged"],
+        f"{CHECKPOINT} has no moving average: it was trained without ema.decay",
     ),
     Mistake(
         "deleting without saying what",

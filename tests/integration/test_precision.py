@@ -222,8 +222,8 @@ def test_frozen_parameters_do_not_move(tmp_path: Path, data: Path, command: Comm
     frozen = {name for name in first if name.startswith(("encoder.layers.", "decoder.norm."))}
     assert len(frozen) > 5
     assert unmoved == frozen
-    state = torch.load(tmp_path / "checkpoints/update-00000008/training/optimizer.pt", weights_only=True)
-    assert len(state["state"]) == len(first) - len(frozen)
+    state = json.loads((tmp_path / "checkpoints/update-00000008/training/optimizer.json").read_text())["state"]
+    assert state.keys() == first.keys() - frozen
 
 
 def test_padding_to_buckets_changes_no_loss(tmp_path: Path, data: Path, command: Command) -> None:

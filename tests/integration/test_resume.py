@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from seqexp.checkpoint.layout import open_checkpoint
+from seqexp.runs.identity import digest
 from seqexp.runs.journal import read_journal
 from seqexp.training.step import Fault, TrainStep
 
@@ -33,9 +35,12 @@ class CrashError(Exception):
 
 
 def weights_of(run: Path) -> dict[str, str]:
-    """Hash of the weights of each checkpoint that the run kept."""
+    """Hash of the tensors of each checkpoint that the run kept: weights, optimizer state, a moving average."""
     infos = [json.loads(path.read_text()) for path in sorted(run.glob("checkpoints/*/checkpoint.json"))]
-    return {f"{info['update']}": info["files"]["model.safetensors"]["sha256"] for info in infos}
+    return {
+        f"{info['update']}": digest({n: f["sha256"] for n, f in info["files"].items() if n.endswith(".safetensors")})
+        for info in infos
+    }
 
 
 def metrics_of(run: Path) -> dict[tuple[str, int], Any]:
@@ -65,10 +70,12 @@ def die_at(update: int, monkeypatch: pytest.MonkeyPatch) -> None:
         ("data", []),
         ("data", ["batch.num_workers=2"]),
         ("data", ["lr_scheduler=inverse_sqrt", "optimizer=adamw", "model.encoder.layerdrop=0.3"]),
+        ("data", ["ema.decay=0.9", "ema.start_update=6", "ema.every_updates=2", "precision=bf16_memory_efficient"]),
+        ("data", ["ema.decay=0.9", "ema.use_for_validation=false", "checkpoint.asynchronous=false"]),
         ("bpe_data", ["task.sampling.dropout=0.3"]),
         ("raw_data", ["task.sampling.dropout=0.3", "batch.num_workers=2"]),
     ],
-    ids=["default", "workers", "layerdrop", "sampling", "raw-sampling-workers"],
+    ids=["default", "workers", "layerdrop", "ema", "ema-beside", "sampling", "raw-sampling-workers"],
 )
 def test_crashes_change_nothing(
     tmp_path: Path,
@@ -122,10 +129,12 @@ def test_the_number_of_micro_batches_per_update_does_not_change_the_loss_scale(
 
 
 @pytest.mark.slow
-def test_kill_9_at_random_moments(tmp_path: Path, data: Path, command: Command) -> None:
-    command("train", *OPTIONS, f"task.data={data}", f"run.dir={tmp_path / 'whole'}")
+@pytest.mark.parametrize("asynchronous", ["true", "false"])
+def test_kill_9_at_random_moments(tmp_path: Path, data: Path, command: Command, asynchronous: str) -> None:
+    options = [*OPTIONS, f"task.data={data}", f"checkpoint.asynchronous={asynchronous}", "checkpoint.every.updates=1"]
+    command("train", *options, f"run.dir={tmp_path / 'whole'}")
     broken = tmp_path / "broken"
-    arguments = [sys.executable, "-m", "seqexp.train", *OPTIONS, f"task.data={data}", f"run.dir={broken}"]
+    arguments = [sys.executable, "-m", "seqexp.train", *options, f"run.dir={broken}"]
     chance = random.Random(os.getpid())
     for _ in range(3):
         process = subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -134,6 +143,8 @@ def test_kill_9_at_random_moments(tmp_path: Path, data: Path, command: Command) 
         time.sleep(chance.uniform(0.05, 0.6))
         process.send_signal(signal.SIGKILL)
         process.wait()
+        for path in broken.glob("checkpoints/update-*"):
+            open_checkpoint(path).verify()
     subprocess.run(arguments, cwd=tmp_path, check=True, capture_output=True)
     assert weights_of(broken) == weights_of(tmp_path / "whole")
     assert not (broken / "lease.json").exists()

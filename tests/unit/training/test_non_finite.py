@@ -10,6 +10,7 @@ from seqexp.precisions.fp16 import FP16Config
 from seqexp.runtime.errors import UserError
 from seqexp.training.non_finite import NonFiniteConfig, NonFiniteReports, Policy
 from seqexp.training.progress import Progress
+from seqexp.training.share import Share
 from seqexp.training.step import TrainStep
 
 from .conftest import LinesSplit, make_batch
@@ -29,7 +30,7 @@ def bad_step(make_step: MakeStep) -> TrainStep:
 
 def test_the_batch_is_saved(tmp_path: Path, make_step: MakeStep, batches: list[PairBatch]) -> None:
     progress = Progress(update=12, epoch=1, batch=4)
-    line = reports(tmp_path)(bad_step(make_step), batches, progress)
+    line = reports(tmp_path)(bad_step(make_step), Share.whole(batches), progress)
     folder = tmp_path / "update-00000012-epoch-2-batch-4"
     assert line == (f"update 12: the output of output is not finite; examples 0, 1 of micro-batch 0, saved in {folder}")
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
@@ -51,7 +52,7 @@ def test_the_batch_is_saved(tmp_path: Path, make_step: MakeStep, batches: list[P
 
 
 def test_the_text_is_saved_too(tmp_path: Path, make_step: MakeStep, batches: list[PairBatch]) -> None:
-    reports(tmp_path)(bad_step(make_step), batches, Progress())
+    reports(tmp_path)(bad_step(make_step), Share.whole(batches), Progress())
     (path,) = tmp_path.glob("*/batch.json")
     part = json.loads(path.read_text())["micro_batches"][1]
     assert part == {
@@ -61,16 +62,16 @@ def test_the_text_is_saved_too(tmp_path: Path, make_step: MakeStep, batches: lis
 
 
 def test_saving_again_replaces(tmp_path: Path, make_step: MakeStep, batches: list[PairBatch]) -> None:
-    first = reports(tmp_path)(bad_step(make_step), batches, Progress())
+    first = reports(tmp_path)(bad_step(make_step), Share.whole(batches), Progress())
     (path,) = tmp_path.iterdir()
     (path / "batch.json").write_text("torn")
-    assert reports(tmp_path)(bad_step(make_step), batches, Progress()) == first
+    assert reports(tmp_path)(bad_step(make_step), Share.whole(batches), Progress()) == first
     assert json.loads((path / "batch.json").read_text())["update"] == 0
 
 
 def test_many_examples_are_counted(tmp_path: Path, make_step: MakeStep) -> None:
     batch = make_batch(*[[4, 2]] * 13)
-    line = reports(tmp_path)(bad_step(make_step), [batch], Progress())
+    line = reports(tmp_path)(bad_step(make_step), Share.whole([batch]), Progress())
     assert "examples 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 3 more of micro-batch 0" in line
 
 

@@ -7,13 +7,15 @@ from torch import Tensor, nn
 
 from seqexp.criterions.base import Criterion, LossOutput
 from seqexp.data.batch import Batch, PairBatch
+from seqexp.distributed.base import gradient_norm
 from seqexp.precisions.base import PrecisionConfig
 from seqexp.precisions.bf16 import BF16Config
 from seqexp.precisions.bf16_memory_efficient import BF16MemoryEfficientConfig
 from seqexp.precisions.fp16 import FP16Config
 from seqexp.precisions.fp32 import FP32Config
 from seqexp.training.metrics import MetricBag
-from seqexp.training.step import Fault, NormalizeBy, TrainStep, gradient_norm
+from seqexp.training.share import Share
+from seqexp.training.step import Fault, NormalizeBy, TrainStep
 
 from .conftest import TinyModel, gradients, make_batch
 
@@ -53,7 +55,7 @@ def test_it_learns(make_step: MakeStep, batches: list[PairBatch], precision: Pre
     step, metrics = make_step(precision, clip_norm=1.0), MetricBag()
     losses = []
     for update in range(60):
-        assert step(batches, update, 0.02, metrics) is None
+        assert step(Share.whole(batches), update, 0.02, metrics) is None
         losses.append(metrics.means()["loss"])
         metrics.clear()
     assert losses[0] > 2
@@ -96,7 +98,7 @@ def test_a_million_targets_with_gradients_of_ten_thousand(make_step: MakeStep, p
     targets = 1_000_000
     batch = PairBatch(torch.zeros(1, dtype=torch.int64), targets, *[torch.zeros(1, 1, dtype=torch.int64)] * 2)
     step, metrics = make_step(precision, criterion=Constant(1e10), clip_norm=1.0), MetricBag()
-    assert step([batch], 0, 0.01, metrics) is None
+    assert step(Share.whole([batch]), 0, 0.01, metrics) is None
     num_weights = sum(parameter.numel() for parameter in step.model.parameters())
     assert metrics.means()["gradient_norm"] == pytest.approx(1e4 * num_weights**0.5, rel=4e-3)
     assert gradient_norm(step.model.parameters()) == pytest.approx(1.0, rel=4e-3)
@@ -134,24 +136,24 @@ def poison(step: TrainStep, *, factor: float) -> None:
 
 def test_an_overflow_leaves_no_trace_but_a_lower_scale(make_step: MakeStep, batches: list[PairBatch]) -> None:
     step, metrics = make_step(FP16Config()), MetricBag()
-    step(batches, 0, 0.01, metrics)
+    step(Share.whole(batches), 0, 0.01, metrics)
     before, figures = state_of(step), metrics.state()
     poison(step, factor=600.0)
-    assert step(batches, 1, 0.01, metrics) is Fault.overflow
+    assert step(Share.whole(batches), 1, 0.01, metrics) is Fault.overflow
     assert step.precision.metrics() == {"loss_scale": 64.0}
     assert_same(state_of(step), before)
     assert metrics.state() == figures
     assert gradients(step) == {}
-    assert step(batches, 1, 0.01, metrics) is None  # 64 * 600 is less than 65504
+    assert step(Share.whole(batches), 1, 0.01, metrics) is None  # 64 * 600 is less than 65504
     assert step.precision.metrics() == {"loss_scale": 64.0}
 
 
 def test_at_the_floor_an_overflow_is_a_fault_of_its_own(make_step: MakeStep, batches: list[PairBatch]) -> None:
     step, metrics = make_step(FP16Config(min_scale=32)), MetricBag()
     poison(step, factor=6000.0)
-    assert step(batches, 0, 0.01, metrics) is Fault.overflow
+    assert step(Share.whole(batches), 0, 0.01, metrics) is Fault.overflow
     before = state_of(step)
-    assert step(batches, 0, 0.01, metrics) is Fault.non_finite
+    assert step(Share.whole(batches), 0, 0.01, metrics) is Fault.non_finite
     assert step.precision.metrics() == {"loss_scale": 64.0}
     assert "precision.min_scale=32" in step.precision.advice()
     assert_same(state_of(step), before)
@@ -165,10 +167,10 @@ def test_what_is_not_finite_leaves_no_trace(
     make_step: MakeStep, batches: list[PairBatch], precision: PrecisionConfig, factor: float
 ) -> None:
     step, metrics = make_step(precision, clip_norm=1.0), MetricBag()
-    step(batches, 0, 0.01, metrics)
+    step(Share.whole(batches), 0, 0.01, metrics)
     before, figures = state_of(step), metrics.state()
     poison(step, factor=factor)
-    assert step(batches, 1, 0.01, metrics) is Fault.non_finite
+    assert step(Share.whole(batches), 1, 0.01, metrics) is Fault.non_finite
     assert_same(state_of(step), before)
     assert metrics.state() == figures
     assert gradients(step) == {}
@@ -181,7 +183,7 @@ def test_an_infinite_loss_with_a_finite_gradient_is_noticed(make_step: MakeStep,
         return LossOutput(output.sum + float("inf"), output.num_targets, output.metrics)
 
     step.criterion.register_forward_hook(add)
-    assert step(batches, 0, 0.01, MetricBag()) is Fault.non_finite
+    assert step(Share.whole(batches), 0, 0.01, MetricBag()) is Fault.non_finite
 
 
 def test_the_loss_of_the_average_sentence(make_step: MakeStep, batches: list[PairBatch]) -> None:
@@ -189,7 +191,7 @@ def test_the_loss_of_the_average_sentence(make_step: MakeStep, batches: list[Pai
     norms, losses = [], []
     for normalize_by in NormalizeBy:
         metrics = MetricBag()
-        make_step(normalize_by=normalize_by)(batches, 0, 0.01, metrics)
+        make_step(normalize_by=normalize_by)(Share.whole(batches), 0, 0.01, metrics)
         norms.append(metrics.means()["gradient_norm"])
         losses.append(metrics.means()["loss"])
     assert norms[1] == pytest.approx(3 * norms[0], rel=1e-5)
@@ -208,6 +210,6 @@ def test_how_an_update_is_cut_changes_nothing(
         model = TinyModel()
         model.dropout.p = 0.0
         model.load_state_dict(make_step().model.state_dict())
-        make_step(precision, model, normalize_by=normalize_by)(parts, 0, 0.01, metrics)
+        make_step(precision, model, normalize_by=normalize_by)(Share.whole(parts), 0, 0.01, metrics)
         norms.append(metrics.means()["gradient_norm"])
     assert norms[0] == pytest.approx(norms[1], rel=1e-2 if isinstance(precision, FP16Config) else 1e-5)

@@ -1,0 +1,61 @@
+"""A criterion that harms its process: named by `plugins=[faulty]`, told what to do by the variable FAULT.
+
+FAULT is `<kind>:<rank>:<micro-batch of training that the rank has begun, from 1>`.
+"""
+
+import multiprocessing
+import os
+import signal
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from seqexp.criterions.base import LossOutput
+from seqexp.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropy, LabelSmoothedCrossEntropyConfig
+from seqexp.data.batch import Batch
+
+CATALOG = {"criterion": {"faulty": "faulty:FaultyConfig"}}
+
+
+@dataclass
+class FaultyConfig(LabelSmoothedCrossEntropyConfig):
+    _target_: str = "faulty.Faulty"
+
+
+class Faulty(LabelSmoothedCrossEntropy):
+    def __init__(self, config: FaultyConfig, *, padding_index: int) -> None:
+        super().__init__(config, padding_index=padding_index)
+        self.num_begun = 0
+
+    def forward(self, model: nn.Module, batch: Batch) -> LossOutput:
+        output = super().forward(model, batch)
+        self.num_begun += model.training
+        kind, rank, at = os.environ.get("FAULT", "none:0:0").split(":")
+        is_initialized = torch.distributed.is_initialized()
+        own_rank = torch.distributed.get_rank() if is_initialized else 0
+        first_attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"
+        if model.training and (own_rank, self.num_begun) == (int(rank), int(at)) and first_attempt:
+            return harm(kind, output)
+        return output
+
+
+def harm(kind: str, output: LossOutput) -> LossOutput:
+    if kind == "raise":
+        raise RuntimeError("the criterion broke")
+    if kind == "exit":
+        os._exit(3)
+    if kind == "hang":
+        time.sleep(1000)
+    if kind == "collective":
+        torch.distributed.barrier()
+    if kind == "worker":
+        for worker in multiprocessing.active_children():
+            assert worker.pid is not None
+            os.kill(worker.pid, signal.SIGKILL)
+    if kind == "nan":
+        return LossOutput(output.sum * float("nan"), output.num_targets, output.metrics)
+    if kind.startswith("SIG"):
+        os.kill(os.getpid(), signal.Signals[kind])
+    return output

@@ -1,0 +1,156 @@
+"""Several processes: the same result as one, resumed exactly, ended together."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from seqexp.runs.journal import read_journal
+
+from .conftest import TINY, Command
+from .test_resume import metrics_of, weights_of
+
+HERE = Path(__file__).parent
+OPTIONS = [
+    *TINY,
+    "stop.max_updates=20",
+    "log.every_updates=7",
+    "validation.every.updates=9",
+    "validation.final_splits=[]",
+    "checkpoint.every.updates=4",
+]
+FAULTY = ["plugins=[faulty]", "criterion=schema/faulty", "batch.max_tokens=100", "batch.micro_batches=2"]
+TWO = ["distributed=ddp", "distributed.num_processes=2"]
+
+
+@pytest.fixture(autouse=True)
+def _faulty_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(HERE))
+    monkeypatch.setenv("PYTHONPATH", str(HERE))
+
+
+def last_weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(sorted(run.glob("checkpoints/*/model.safetensors"))[-1])
+
+
+def journal_of(run: Path, kind: str) -> list[dict[str, Any]]:
+    return [line for line in read_journal(run / "journal.jsonl") if line["kind"] == kind]
+
+
+def assert_close(one: Path, other: Path, tolerance: float) -> None:
+    """Weights and figures are equal but for rounding."""
+    for name, value in last_weights(one).items():
+        torch.testing.assert_close(last_weights(other)[name], value, rtol=tolerance, atol=tolerance)
+    figures, others = metrics_of(one), metrics_of(other)
+    assert figures.keys() == others.keys()
+    for key, metrics in figures.items():
+        assert others[key] == pytest.approx(metrics, rel=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("layout", "micro_batches"), [("ddp", 3), ("zero", 2)], ids=["ddp-shares-of-two-and-one", "zero-one-has-nothing"]
+)
+def test_in_64_bits_three_or_two_processes_are_one(
+    tmp_path: Path, data: Path, command: Command, layout: str, micro_batches: int
+) -> None:
+    """Adam, dropout, accumulation, ragged ends of epochs, scores of validation. With `zero`, the checkpoint of three
+    processes is taken up by one."""
+    options = [*OPTIONS, "precision=fp64", f"batch.micro_batches={micro_batches}", f"task.data={data}"]
+    number = 2 if layout == "ddp" else 3
+    several = [f"distributed={layout}", f"distributed.num_processes={number}"]
+    command("train", *options, f"run.dir={tmp_path / 'one'}")
+    command("train", *options, f"run.dir={tmp_path / 'several'}", *several)
+    assert_close(tmp_path / "one", tmp_path / "several", 1e-9)
+    assert journal_of(tmp_path / "several", "valid")[-1]["metrics"]["bleu"] > 1
+    provenance = [json.loads((tmp_path / name / "provenance.json").read_text()) for name in ("one", "several")]
+    assert provenance[0]["key"] == provenance[1]["key"]
+    if layout == "zero":
+        for name in ("one", "several"):
+            (tmp_path / name / "result.json").unlink()
+            for newer in sorted((tmp_path / name).glob("checkpoints/*"))[-1:]:
+                shutil.rmtree(newer)
+            command("train", *options, f"run.dir={tmp_path / name}")
+            assert "resuming after update" in (tmp_path / name / "log.txt").read_text()
+        assert_close(tmp_path / "one", tmp_path / "several", 1e-9)
+
+
+def test_resumed_by_two_it_ends_as_if_never_interrupted(
+    tmp_path: Path, data: Path, command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A death and a SIGTERM of rank 1, with the state of fp16's loss scale; bit for bit."""
+    options = [*OPTIONS, *FAULTY, *TWO, "precision=fp16", "precision.window=3", f"task.data={data}"]
+    command("train", *options, f"run.dir={tmp_path / 'whole'}")
+    arguments = [*options, f"run.dir={tmp_path / 'broken'}"]
+    monkeypatch.setenv("FAULT", "exit:1:7")
+    with pytest.raises(SystemExit) as left:
+        command("train", *arguments)
+    assert left.value.code == 1
+    error = capsys.readouterr().err
+    assert "rank 1 (update 6, epoch 1, micro-batch 12) ended with exit status 3" in error
+    assert journal_of(tmp_path / "broken", "failed")
+    monkeypatch.setenv("FAULT", "SIGTERM:1:9")
+    with pytest.raises(SystemExit) as left:
+        command("train", *arguments)
+    assert left.value.code == 143
+    assert journal_of(tmp_path / "broken", "checkpoint")[-1]["update"] == 13
+    monkeypatch.delenv("FAULT")
+    command("train", *arguments)
+    assert weights_of(tmp_path / "broken") == weights_of(tmp_path / "whole")
+    assert metrics_of(tmp_path / "broken") == metrics_of(tmp_path / "whole")
+
+
+FAULTS = {
+    "raise": ["rank 1 (update 2, epoch 1, micro-batch 4): RuntimeError: the criterion broke"],
+    "exit": ["rank 1 (update 2, epoch 1, micro-batch 4) ended with exit status 3"],
+    "SIGKILL": ["rank 1 (update 2, epoch 1, micro-batch 4) was ended by SIGKILL"],
+    "SIGSTOP": ["rank 1 (update 2, epoch 1, micro-batch 4)", "no sign of life"],
+    "hang": ["rank 1 (update 2, epoch 1, micro-batch 4) did not meet the others within"],
+    "collective": ["rank"],
+    "worker": ["rank 1 (update", "DataLoader worker"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_fault_of_one_process_ends_all(tmp_path: Path, data: Path, kind: str) -> None:
+    run = tmp_path / "run"
+    options = [*TINY, *FAULTY, *TWO, "distributed.timeout_seconds=4", f"task.data={data}", f"run.dir={run}"]
+    more = ["validation.scores=false"] + (["batch.num_workers=1"] if kind == "worker" else [])
+    mark = f"MARK={tmp_path}"
+    done = subprocess.run(
+        [sys.executable, "-m", "seqexp.train", *options, *more],
+        env={**os.environ, "FAULT": f"{kind}:1:3", "MARK": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: ")
+    for part in FAULTS[kind]:
+        assert part in last
+    assert processes_with(mark) == []
+    stacks = {path.name for path in (run / "stacks").iterdir()}
+    assert stacks == {"0.txt"} if kind in ("exit", "SIGKILL", "SIGSTOP") else stacks == {"0.txt", "1.txt"}
+    if kind == "hang":
+        assert "in harm" in (run / "stacks/1.txt").read_text()
+    failures = journal_of(run, "failed")
+    assert failures and "rank" in failures[-1]["error"]
+
+
+def processes_with(variable: str) -> list[int]:
+    """Processes whose environment has it."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if variable.encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found

@@ -1,0 +1,36 @@
+import pytest
+import torch
+from torch import nn
+
+from seqexp.distributed.base import fingerprint
+from seqexp.distributed.ddp import DDPConfig
+
+
+def test_a_fingerprint_tells_one_bit() -> None:
+    model = nn.Linear(3, 2)
+    before = fingerprint(model.parameters())
+    assert fingerprint(model.parameters()) == before
+    weight = model.weight.data
+    weight[1, 2] = torch.nextafter(weight[1, 2], torch.tensor(9.0))
+    assert fingerprint(model.parameters()) != before
+    for kind in (torch.float64, torch.bfloat16, torch.float16):
+        fingerprint(model.to(kind).parameters())
+
+
+def test_what_was_of_one_tensor_is_of_another() -> None:
+    one, two = torch.tensor([1.0, 2.0]), torch.tensor([3.0])
+    assert fingerprint([one, two]) != fingerprint([two, one])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_processes": 0}, r"distributed.num_processes=0 is not valid"),
+        ({"timeout_seconds": 0}, r"distributed.timeout_seconds=0 is not valid"),
+        ({"bucket_cap_mb": 0}, r"distributed.bucket_cap_mb=0 is not valid"),
+        ({"static_graph": True, "find_unused_parameters": True}, r"distributed.static_graph=True is not valid"),
+    ],
+)
+def test_options(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        DDPConfig(**options)  # type: ignore[arg-type]
