@@ -154,3 +154,47 @@ def processes_with(variable: str) -> list[int]:
         except OSError:
             continue
     return found
+
+
+@pytest.mark.slow
+def test_under_torchrun_a_restart_goes_on_from_the_newest_checkpoint(tmp_path: Path, data: Path) -> None:
+    run = tmp_path / "run"
+    options = [*OPTIONS, *FAULTY, "distributed=ddp", "validation.scores=false", f"task.data={data}", f"run.dir={run}"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1"]
+    environment = {**os.environ, "FAULT": "SIGKILL:1:7", "MARK": str(tmp_path)}
+    command = [sys.executable, *launcher, "-m", "seqexp.train", *options]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((run / "result.json").read_text())["updates"] == 20
+    assert [line["attempt"] for line in journal_of(run, "start")] == [1, 2]
+    log = (run / "log.txt").read_text()
+    assert "resuming after update 4" in log
+    assert "taken over from process" in log
+    assert processes_with(f"MARK={tmp_path}") == []
+
+
+@pytest.mark.slow
+def test_as_srun_starts_it(tmp_path: Path, data: Path) -> None:
+    """Two tasks of a step; a mistake is told by the first of them only."""
+    step = {"SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_ID": "0", "SLURM_STEP_NODELIST": "localhost"}
+    tasks = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_TASKS_PER_NODE": "2", "SLURM_NTASKS": "2"}
+    options = [*TINY, "validation.scores=false", "stop.max_updates=3", f"task.data={data}"]
+
+    def srun(*more: str) -> list[tuple[int, str]]:
+        processes = []
+        for rank in ("0", "1"):
+            environment = {**os.environ, **step, **tasks, "SLURM_PROCID": rank, "SLURM_LOCALID": rank}
+            command = [sys.executable, "-m", "seqexp.train", *options, *more]
+            processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
+        return [(process.communicate()[1], process.wait())[::-1] for process in processes]
+
+    (first, error), (second, silence) = srun(f"run.dir={tmp_path / 'alone'}")
+    assert (first, second) == (2, 2)
+    assert error.startswith("error: distributed=single, and srun has started 2 processes")
+    assert silence == ""
+    assert not (tmp_path / "alone").exists()
+    (first, error), (second, silence) = srun(f"run.dir={tmp_path / 'run'}", "distributed=ddp")
+    assert (first, second) == (0, 0), error + silence
+    assert "train | update 3" in error
+    assert silence == ""
+    assert json.loads((tmp_path / "run/result.json").read_text())["updates"] == 3
