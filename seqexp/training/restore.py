@@ -1,5 +1,8 @@
 """A checkpoint's state into the objects that a step works with."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
 
 from seqexp.checkpoint.store import Checkpoint
@@ -34,13 +37,19 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, checkpoint: Checkpoint)
     """The options (betas, weight decay, ...) stay those of the config."""
     state = checkpoint.optimizer_state()
     own = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
-    if [set(group) - {"params"} for group in state["param_groups"]] != [set(group) for group in own]:
-        raise UserError(f"{checkpoint.path}: its optimizer state is not one of {type(optimizer).__name__}")
-    try:
-        optimizer.load_state_dict(state)
-    except ValueError as error:
+    saved = state["param_groups"]
+    if _layout(saved) != _layout(own):
         raise UserError(
-            f"{checkpoint.path}: its optimizer state has other parameters; `freeze` must be as it was there"
-        ) from error
+            f"{checkpoint.path}: its optimizer state is for other parameters or groups of them; `freeze`, "
+            "`optimizer.no_decay` and the groups of a composite must be as they were there"
+        )
+    if [set(group) - {"params"} for group in saved] != [set(group) for group in own]:
+        raise UserError(f"{checkpoint.path}: its optimizer state is not one of {type(optimizer).__name__}")
+    optimizer.load_state_dict(state)
     for group, options in zip(optimizer.param_groups, own, strict=True):
         group.update(options)
+
+
+def _layout(groups: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
+    """Which parameters are in which group."""
+    return [(group.get("name", ""), group.get("names", [])) for group in groups]

@@ -11,6 +11,8 @@ from seqexp.config.build import build
 from seqexp.data.batching import BatchLimits
 from seqexp.data.padding import Padding
 from seqexp.models.base import Model
+from seqexp.optimizers.base import weights_to_evaluate
+from seqexp.optimizers.parameter_groups import parameter_groups
 from seqexp.precisions.base import Precision
 from seqexp.runs.directory import RunDirectory
 from seqexp.runs.journal import Journal
@@ -25,6 +27,7 @@ from seqexp.training.freezing import freeze
 from seqexp.training.non_finite import NonFiniteReports
 from seqexp.training.progress import Progress
 from seqexp.training.restore import restore
+from seqexp.training.schedules import build_schedules
 from seqexp.training.step import TrainStep
 from seqexp.training.stopping import stop_reason
 from seqexp.training.trainer import Trainer
@@ -76,14 +79,14 @@ class Training:
         self.step = TrainStep(
             model=self.model,
             criterion=criterion,
-            optimizer=build(config.optimizer, params=[p for p in self.model.parameters() if p.requires_grad]),
+            optimizer=build(config.optimizer, params=parameter_groups(self.model, config.optimizer)),
             precision=precision,
             device=self.device,
             clip_norm=config.clip_norm,
             seed=config.seed,
             normalize_by=config.batch.normalize_by,
         )
-        self.scheduler = build(config.lr_scheduler, lr=config.optimizer.lr, max_updates=self.num_updates)
+        self.schedules = build_schedules(config.lr_scheduler, config.optimizer, self.num_updates)
         self.beginning = Progress() if self.parent is None else self._begin_with(self.parent)
 
     def train(self, journal: Journal) -> Progress:
@@ -91,7 +94,7 @@ class Training:
         trainer = Trainer(
             config=self.config,
             step=self.step,
-            scheduler=self.scheduler,
+            schedules=self.schedules,
             data=self.data,
             validate=self._validate,
             save=self._save,
@@ -132,7 +135,8 @@ class Training:
         """
         progress = restore(self.step, parent)
         progress.begin_run(same_order=self.same_order)
-        reason = stop_reason(self.config.stop, progress, self.scheduler)
+        self.schedules.at_epoch(progress.epoch)
+        reason = stop_reason(self.config.stop, progress, self.schedules)
         if reason is not None:
             raise UserError(f"{reason} is reached by {parent.path} already: raise it to train longer")
         return progress
@@ -161,7 +165,8 @@ class Training:
         if self.config.validation.seed is not None:
             torch.manual_seed(self.config.validation.seed)
         for number, (name, split) in enumerate(self.valid_splits.items()):
-            found = self.evaluate(self.model, split).metrics
+            with weights_to_evaluate(self.step.optimizer):
+                found = self.evaluate(self.model, split).metrics
             metrics |= {key if number == 0 else f"{name}/{key}": value for key, value in found.items()}
         self._require_metric(metrics)
         return metrics
@@ -175,17 +180,19 @@ class Training:
         """Evaluate a few batches before the first update: what is wrong there shows now, not after an epoch."""
         for name, split in self.valid_splits.items():
             if self.config.validation.sanity:
-                found = self.evaluate(self.model, split, self.config.validation.sanity)
+                with weights_to_evaluate(self.step.optimizer):
+                    found = self.evaluate(self.model, split, self.config.validation.sanity)
                 logger.info("before training | %s", " | ".join([name, *format_metrics(found.metrics)]))
                 self._require_metric(found.metrics)
 
     def _save(self, progress: Progress, metrics: dict[str, float]) -> Checkpoint:
-        return self.store.save(
-            update=progress.update,
-            metrics=metrics,
-            config=self.usable_config,
-            weights=self.model.state_dict(),
-            task_files=self.task.files(),
-            optimizer_state=self.step.optimizer.state_dict(),
-            progress=progress.state(),
-        )
+        with weights_to_evaluate(self.step.optimizer):
+            return self.store.save(
+                update=progress.update,
+                metrics=metrics,
+                config=self.usable_config,
+                weights=self.model.state_dict(),
+                task_files=self.task.files(),
+                optimizer_state=self.step.optimizer.state_dict(),
+                progress=progress.state(),
+            )

@@ -1,6 +1,6 @@
 """One update: forward and backward over its micro-batches, clipping, the optimizer's step."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -51,19 +51,24 @@ class TrainStep:
     seed: int
     normalize_by: NormalizeBy = NormalizeBy.targets
 
-    def __call__(self, micro_batches: Sequence[Batch], update: int, lr: float, metrics: MetricBag) -> Fault | None:
+    def __call__(
+        self, micro_batches: Sequence[Batch], update: int, lr: float | Mapping[str, float], metrics: MetricBag
+    ) -> Fault | None:
         """Make update number `update` (from 0).
 
         The gradient is that of the loss summed over all micro-batches, divided by their targets (or sentences)
         together, so how an update is cut into micro-batches changes nothing. Randomness depends on (seed, update,
         micro-batch).
 
+        Args:
+            lr: of all parameters, or of each of the optimizer's groups by its name, which is empty where it has none.
+
         Returns:
             None, or why the update was not made; then weights, optimizer and metrics are as before, and there are no
             gradients.
         """
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr[group.get("name", "")] if isinstance(lr, Mapping) else lr
         self.optimizer.zero_grad(set_to_none=True)
         denominator = self.normalize_by.denominator(micro_batches)
         outputs = [self.accumulate(batch, update, n, denominator) for n, batch in enumerate(micro_batches)]

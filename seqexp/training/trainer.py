@@ -9,7 +9,6 @@ from typing import Protocol
 
 from seqexp.checkpoint.store import Checkpoint, CheckpointStore
 from seqexp.data.batch import Batch
-from seqexp.lr_schedulers.base import LRScheduler
 from seqexp.runs.journal import Journal
 from seqexp.runtime.errors import UserError
 from seqexp.training.config import TrainConfig
@@ -20,6 +19,7 @@ from seqexp.training.non_finite import NonFiniteReports, Policy
 from seqexp.training.preemption import StopRequest
 from seqexp.training.progress import Progress
 from seqexp.training.restore import restore
+from seqexp.training.schedules import ALL, GroupSchedules
 from seqexp.training.step import Fault, TrainStep
 from seqexp.training.stopping import stop_reason
 
@@ -50,7 +50,7 @@ class Trainer:
 
     config: TrainConfig
     step: TrainStep
-    scheduler: LRScheduler
+    schedules: GroupSchedules
     data: TrainingData
     validate: Callable[[], dict[str, float]]
     """Metrics of the validation splits with the present weights."""
@@ -75,6 +75,7 @@ class Trainer:
         """
         self.progress = restore(self.step, checkpoint)
         self.metrics.load(self.progress.metrics)
+        self.schedules.load(self.progress.schedules)
         self._targets_logged = self.progress.num_targets
 
     def train(self) -> Progress:
@@ -87,6 +88,7 @@ class Trainer:
         self._logged_at = time.monotonic()
         if self.config.non_finite.policy is Policy.rollback and self.store.last() is None:
             self._save()  # there is something to go back to from the first update on
+        self.schedules.at_epoch(self.progress.epoch)
         with self.display, StopRequest() as self.stop_request:
             while self.progress.stop_reason is None:
                 self._train_epoch()
@@ -105,21 +107,24 @@ class Trainer:
         while self.progress.stop_reason is None and self.progress.epoch == epoch:
             update = self.progress.update
             group = list(islice(batches, self.config.batch.micro_batches))
-            fault = step(group, update, self.scheduler.lr_at(update), self.metrics)
+            lrs = self.schedules.rates_at(update)
+            fault = step(group, update, lrs, self.metrics)
             if fault is None:
-                self._count(group)
+                self._count(group, lrs)
             else:
                 self._skip(group, fault)
             self.progress.move_on(len(group), num_batches)
             if fault is Fault.non_finite and self.config.non_finite.policy is Policy.rollback:
                 self._roll_back()
+            self.schedules.at_epoch(self.progress.epoch)
             self._after_attempt(made=fault is None)
             if self.stop_request.signal is not None:
                 self._leave()
 
-    def _count(self, group: Sequence[Batch]) -> None:
+    def _count(self, group: Sequence[Batch], lrs: dict[str, float]) -> None:
         progress = self.progress
         progress.update += 1
+        progress.lrs = lrs
         progress.num_targets += sum(batch.num_targets for batch in group)
         if self.config.non_finite.policy is not Policy.rollback:
             progress.num_non_finite_in_a_row = 0
@@ -171,14 +176,14 @@ class Trainer:
         """What is due after an update, or after one that was not `made` but may have ended an epoch."""
         config, progress = self.config, self.progress
         progress.seconds = time.monotonic() - self._since
-        progress.stop_reason = stop_reason(config.stop, progress, self.scheduler)
+        progress.stop_reason = stop_reason(config.stop, progress, self.schedules)
         self.display.advance(progress)
         if (made and progress.update % config.log.every_updates == 0) or progress.stop_reason:
             self._log()
         validated = False
         if is_due(config.validation.every, progress.validated, progress.now) or progress.stop_reason:
             validated = self._validate()
-            progress.stop_reason = progress.stop_reason or stop_reason(config.stop, progress, self.scheduler)
+            progress.stop_reason = progress.stop_reason or stop_reason(config.stop, progress, self.schedules)
         due = is_due(config.checkpoint.every, progress.saved, progress.now) or progress.stop_reason
         if due or (validated and self.store.would_keep(progress.valid)):
             self._save()
@@ -208,7 +213,8 @@ class Trainer:
         metrics = {
             **means,
             **self.step.precision.metrics(),
-            "lr": self.scheduler.lr_at(progress.update - 1),
+            "lr": max(progress.lrs.values()),
+            **{f"lr/{name}": lr for name, lr in progress.lrs.items() if name != ALL},
             "tokens_per_second": targets / max(now - self._logged_at, 1e-9),
         }
         self._logged_at = now
@@ -231,6 +237,7 @@ class Trainer:
             progress.best, progress.num_validations_since_best = value, 0
         else:
             progress.num_validations_since_best += 1
+        self.schedules.validated(progress.update, value, maximize=maximize)
         self.journal.write("valid", progress.update, epoch=progress.epoch, metrics=metrics)
         self.display.show("valid", progress, metrics)
         return True
@@ -243,6 +250,7 @@ class Trainer:
         progress.saved = progress.now
         progress.metrics = self.metrics.state()
         progress.precision = self.step.precision.state()
+        progress.schedules = self.schedules.state()
         # Of the same update, not only of the same moment: after a skipped batch, a checkpoint may replace that of the
         # last update, and must say no less of it.
         self.save(progress, progress.valid if progress.validated.update == progress.update else {})
