@@ -7,7 +7,7 @@ from torch import Tensor
 
 from seqexp.config.base import require
 from seqexp.optimizers.adam import AdamBaseConfig
-from seqexp.optimizers.rule import Options, Params, RuleOptimizer, State
+from seqexp.optimizers.rule import Options, RuleOptimizer, State
 
 
 @dataclass
@@ -36,9 +36,6 @@ class ScheduleFree(RuleOptimizer):
 
     with c = the weight of this update / that of all so far. This is what the authors' library computes.
     """
-
-    def __init__(self, config: ScheduleFreeConfig, *, params: Params) -> None:
-        super().__init__(config, params=params)
 
     def update(self, weight: Tensor, gradient: Tensor, state: State, options: Options) -> None:
         (beta1, beta2), step, lr = options["betas"], state["step"], options["lr"]
