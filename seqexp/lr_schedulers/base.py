@@ -31,7 +31,8 @@ class LRScheduler(ABC):
     """Gives the rate; does not touch the optimizer.
 
     Between two calls of `at_epoch`, `validated` and `load` it is a pure function of the update, and the same whatever
-    was asked before. Where it depends on validations, `state` holds what is to be known of them."""
+    was asked before. Where it depends on validations, `state` holds what is to be known of them.
+    """
 
     @abstractmethod
     def lr_at(self, update: int) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from seqexp.optimizers.base import OptimizerConfig, ParameterGroupConfig, SingleOptimizerConfig
-from seqexp.optimizers.selection import select
+from seqexp.optimizers.selection import KINDS, select
 from seqexp.runtime.errors import UserError
 
 Group = dict[str, Any]
@@ -65,6 +65,9 @@ def _by_decay(
 ) -> list[Group]:
     """One group, or one with and one without weight decay."""
     undecayed = select(model, config.no_decay, f"{option}.no_decay")
+    for pattern in config.no_decay:
+        if pattern not in KINDS and named.keys().isdisjoint(select(model, [pattern], option)):
+            raise UserError(f"{option}.no_decay={pattern} matches none of the parameters that are trained there")
     parts: list[tuple[dict[nn.Parameter, str], dict[str, Any]]] = [
         ({p: name for p, name in named.items() if p not in undecayed}, {}),
         ({p: name for p, name in named.items() if p in undecayed}, {"weight_decay": 0.0}),

@@ -38,14 +38,18 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, checkpoint: Checkpoint)
     state = checkpoint.optimizer_state()
     own = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
     saved = state["param_groups"]
+    others = UserError(
+        f"{checkpoint.path}: its optimizer state is for other parameters or groups of them; `freeze`, "
+        "`optimizer.no_decay` and the groups of a composite must be as they were there"
+    )
     if _layout(saved) != _layout(own):
-        raise UserError(
-            f"{checkpoint.path}: its optimizer state is for other parameters or groups of them; `freeze`, "
-            "`optimizer.no_decay` and the groups of a composite must be as they were there"
-        )
+        raise others
     if [set(group) - {"params"} for group in saved] != [set(group) for group in own]:
         raise UserError(f"{checkpoint.path}: its optimizer state is not one of {type(optimizer).__name__}")
-    optimizer.load_state_dict(state)
+    try:
+        optimizer.load_state_dict(state)
+    except ValueError as error:
+        raise others from error
     for group, options in zip(optimizer.param_groups, own, strict=True):
         group.update(options)
 

@@ -118,6 +118,14 @@ def test_groups_that_are_no_partition(groups: dict[str, list[str] | None], messa
         parameter_groups(model, composite(**groups))
 
 
+def test_a_pattern_without_effect_is_refused() -> None:
+    model = nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2))
+    config = composite(rest=None, biases=["bias"])
+    config.groups["rest"].optimizer.no_decay = ["norm", "bias", "0.bias"]
+    with pytest.raises(UserError, match=r"^optimizer.groups.rest.optimizer.no_decay=0.bias matches none of the param"):
+        parameter_groups(model, config)
+
+
 def test_muon_is_for_matrices() -> None:
     model = nn.Sequential(nn.Linear(3, 2))
     with pytest.raises(UserError, match="Muon only supports 2D parameters"):
