@@ -23,6 +23,8 @@ class OptimizerState:
 
     options: frozenset[str]
     """Names of the optimizer's options, by which one of another kind is told."""
+    groups: Mapping[str, str]
+    """For each parameter, the name of its group in an optimizer that has several kinds of them; otherwise empty."""
     scalars: Mapping[str, Mapping[str, Any]]
     """For each parameter, by state key, numbers and tensors without dimensions, in the form of `scalar_value`."""
     tensors: Tensors
@@ -31,7 +33,8 @@ class OptimizerState:
     @classmethod
     def of(cls, document: Mapping[str, Any], tensors: Tensors) -> Self:
         """From what `optimizer_content` gave."""
-        return cls(frozenset(document["options"]), document["state"], tensors)
+        groups = {name: group.get("name", "") for group in document["groups"] for name in group["parameters"]}
+        return cls(frozenset(document["options"]), groups, document["state"], tensors)
 
 
 def names_of(model: nn.Module) -> dict[nn.Parameter, str]:
@@ -103,6 +106,10 @@ def load_optimizer(
             f"{source}: its optimizer state has other parameters ({shown}); `freeze` must be as it was there, "
             "or begin with the weights alone, by checkpoint.finetune_from"
         )
+    for group in optimizer.param_groups:
+        for name in (names[parameter] for parameter in group["params"]):
+            if saved.groups[name] != group.get("name", ""):
+                raise UserError(f"{source}: {name} was in another of optimizer.groups; they must be as they were there")
     keys: dict[str, list[str]] = {}
     for tensor in saved.tensors.names():
         name, key = tensor.split("//")

@@ -68,4 +68,5 @@ def optimizer_of_version_1(path: Path, names: Sequence[str]) -> OptimizerState:
                 tensors[tensor_name(name, key)] = value
             else:
                 scalars[name][key] = scalar_value(value)
-    return OptimizerState(frozenset(groups[0]) - {"params"}, scalars, TensorsInMemory(tensors))
+    options = frozenset(groups[0]) - {"params"}
+    return OptimizerState(options, dict.fromkeys(names, ""), scalars, TensorsInMemory(tensors))

@@ -10,11 +10,12 @@ from omegaconf import MISSING
 class ComponentConfig:
     """Config of one component; `_target_` names the class that `build` makes from it.
 
-    Our own classes take their config whole, `X(config, *, runtime...)`. A config of a class from another library
-    sets `fields_as_arguments`, and its fields become keyword arguments.
+    Our own classes take their config whole, `X(config, *, runtime...)`. A config of a class from another library sets
+    `fields_as_arguments`, and its fields become keyword arguments, but for `other_fields`, which somebody else reads.
     """
 
     fields_as_arguments: ClassVar[bool] = False
+    other_fields: ClassVar[frozenset[str]] = frozenset()
 
     _target_: str = MISSING
 

@@ -1,6 +1,7 @@
 """The only door from a config to the object it describes."""
 
 import dataclasses
+from enum import Enum
 from typing import Any
 
 from hydra.errors import HydraException
@@ -34,5 +35,7 @@ def build(config: ComponentConfig, **runtime: Any) -> Any:
 
 
 def arguments(config: ComponentConfig) -> dict[str, Any]:
-    """The fields of a library component's config as the keyword arguments of its class."""
-    return {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.name != "_target_"}
+    """The fields of a library component's config as the keyword arguments of its class; choices as plain text."""
+    left_out = {"_target_", *config.other_fields}
+    values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.name not in left_out}
+    return {name: value.value if isinstance(value, Enum) else value for name, value in values.items()}

@@ -120,10 +120,10 @@ class Layout:
         return nullcontext()
 
     def make_optimizer(
-        self, make: Callable[[Any], torch.optim.Optimizer], parameters: list[nn.Parameter]
+        self, make: Callable[[Any], torch.optim.Optimizer], groups: list[dict[str, Any]]
     ) -> torch.optim.Optimizer:
-        """An optimizer of these parameters; `make` makes one of those that it is given."""
-        return make(parameters)
+        """An optimizer of these groups of parameters; `make` makes one of those that it is given."""
+        return make(groups)
 
     def gradient_norm(self, parameters: Iterable[nn.Parameter]) -> Tensor:
         """Euclidean norm of the whole gradient, a scalar, the same in all processes."""

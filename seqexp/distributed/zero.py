@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from seqexp.distributed.ddp import DDP, DDPConfig
 from seqexp.distributed.world import World
@@ -33,15 +32,15 @@ class ZeRO(DDP):
         self.all_write = world.size > 1
 
     def make_optimizer(
-        self, make: Callable[[Any], torch.optim.Optimizer], parameters: list[nn.Parameter]
+        self, make: Callable[[Any], torch.optim.Optimizer], groups: list[dict[str, Any]]
     ) -> torch.optim.Optimizer:
         if self.world.size == 1:
-            return make(parameters)
-
-        def local(groups: Any) -> torch.optim.Optimizer:
             return make(groups)
 
-        return ZeroRedundancyOptimizer(parameters, local)  # type: ignore[arg-type]
+        def local(own_groups: Any) -> torch.optim.Optimizer:
+            return make(own_groups)
+
+        return ZeroRedundancyOptimizer(groups, local)  # type: ignore[arg-type]
 
     def own_optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
         return optimizer.optim if isinstance(optimizer, ZeroRedundancyOptimizer) else optimizer

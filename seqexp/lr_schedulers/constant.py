@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from seqexp.lr_schedulers.base import LRScheduler, LRSchedulerConfig, warmup
+from seqexp.lr_schedulers.base import LRScheduler, WarmupConfig, warmup
 
 
 @dataclass
-class ConstantConfig(LRSchedulerConfig):
+class ConstantConfig(WarmupConfig):
     """The optimizer's `lr` throughout; a warm-up starts from 0."""
 
     _target_: str = "seqexp.lr_schedulers.constant.Constant"

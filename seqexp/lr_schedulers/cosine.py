@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from math import cos, floor, log, pi
 
 from seqexp.config.base import require
-from seqexp.lr_schedulers.base import LRScheduler, LRSchedulerConfig, horizon, warmup
+from seqexp.lr_schedulers.base import LRScheduler, WarmupConfig, horizon, warmup
 
 
 @dataclass
-class CosineConfig(LRSchedulerConfig):
+class CosineConfig(WarmupConfig):
     """From the peak down to `min_lr` along half a cosine, once over the run or in periods."""
 
     _target_: str = "seqexp.lr_schedulers.cosine.Cosine"

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from math import sqrt
 
 from seqexp.config.base import require
-from seqexp.lr_schedulers.base import LRScheduler, LRSchedulerConfig, warmup
+from seqexp.lr_schedulers.base import LRScheduler, WarmupConfig, warmup
 
 
 @dataclass
-class InverseSqrtConfig(LRSchedulerConfig):
+class InverseSqrtConfig(WarmupConfig):
     """lr * sqrt(warmup_updates / update) after the warm-up."""
 
     _target_: str = "seqexp.lr_schedulers.inverse_sqrt.InverseSqrt"

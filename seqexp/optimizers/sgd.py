@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from seqexp.config.base import require
-from seqexp.optimizers.base import OptimizerConfig
+from seqexp.optimizers.base import SingleOptimizerConfig
 
 
 @dataclass
-class SGDConfig(OptimizerConfig):
+class SGDConfig(SingleOptimizerConfig):
     """SGD with momentum; weight decay is added to the gradient (L2)."""
 
     fields_as_arguments: ClassVar[bool] = True

@@ -147,7 +147,7 @@ class StopConfig:
     max_hours: float | None = None
     """Hours of training, those before an interruption included."""
     min_lr: float | None = None
-    """Once the rate has come down to this after the warm-up."""
+    """Once the rate has come down to this after the warm-up; of several groups of parameters, the highest rate."""
     patience: int | None = None
     """Validations in a row without a better value of `checkpoint.metric`."""
 
@@ -205,7 +205,8 @@ class TrainConfig(CommandConfig):
     model: ModelConfig = MISSING
     criterion: CriterionConfig = MISSING
     freeze: list[str] = field(default_factory=list)
-    """Parameters that keep their initial values: patterns such as `encoder.*`, in which `*` stands for anything."""
+    """Parameters that keep their initial values: patterns such as `encoder.*`, in which `*` stands for anything, and
+    names of kinds (`embedding`, `norm`, `bias`, `hidden_matrix`)."""
     optimizer: OptimizerConfig = MISSING
     lr_scheduler: LRSchedulerConfig = MISSING
     clip_norm: float | None = 1.0

@@ -11,8 +11,8 @@ from seqexp.checkpoint.layout import Checkpoint
 from seqexp.checkpoint.tensors import TensorSet
 from seqexp.data.vocabulary import Vocabulary
 from seqexp.models.base import Model
+from seqexp.optimizers.selection import require_match
 from seqexp.runtime.errors import UserError
-from seqexp.training.patterns import require_match
 
 
 @dataclass

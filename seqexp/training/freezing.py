@@ -5,25 +5,22 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from seqexp.optimizers.selection import select
 from seqexp.runtime.errors import UserError
-from seqexp.training.patterns import require_match
 
 logger = logging.getLogger(__name__)
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
-    """Take the gradient from the parameters whose name matches one of the patterns (`*` stands for anything).
+    """Take the gradient from the parameters that the patterns select.
 
-    A parameter that has several names, as shared ones do, is frozen by any of them. What gets no gradient must not be
-    given to the optimizer either, whose weight decay would move it.
+    What gets no gradient must not be given to the optimizer either, whose weight decay would move it.
 
     Raises:
         UserError: a pattern matches nothing, or all of them together match everything.
     """
-    named = dict(model.named_parameters(remove_duplicate=False))
-    for pattern in patterns:
-        for name in require_match("freeze", pattern, list(named), model):
-            named[name].requires_grad_(False)
+    for parameter in select(model, patterns, "freeze"):
+        parameter.requires_grad_(False)
     frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
     total = sum(p.numel() for p in model.parameters())
     if patterns and frozen == total:

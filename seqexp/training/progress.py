@@ -14,6 +14,7 @@ FRESH_IN_A_NEW_RUN = (
     "num_non_finite",
     "num_non_finite_in_a_row",
     "metrics",
+    "schedules",
     "stop_reason",
 )
 
@@ -51,6 +52,10 @@ class Progress:
     """State of the precision, such as the loss scale."""
     metrics: dict[str, list[float]] = field(default_factory=dict)
     """Sums and counts of the training metrics since the last time they were logged."""
+    lrs: dict[str, float] = field(default_factory=dict)
+    """Learning rate of the last update, by the name of the group of parameters."""
+    schedules: dict[str, Any] = field(default_factory=dict)
+    """State of the learning-rate schedules that have one, by the same names."""
     stop_reason: str | None = None
 
     def begin_run(self, *, same_order: bool) -> None:

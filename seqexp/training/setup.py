@@ -2,7 +2,8 @@
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,8 @@ from seqexp.data.padding import Padding
 from seqexp.distributed.base import Layout
 from seqexp.distributed.world import World
 from seqexp.models.base import Model
+from seqexp.optimizers.base import trains_other_weights, weights_to_evaluate
+from seqexp.optimizers.parameter_groups import parameter_groups
 from seqexp.precisions.base import Precision
 from seqexp.runs.directory import RunDirectory
 from seqexp.runs.journal import Journal
@@ -38,6 +41,7 @@ from seqexp.training.non_finite import NonFiniteReports
 from seqexp.training.progress import Progress
 from seqexp.training.restore import load_weights, restore
 from seqexp.training.saving import own_part, saved_content
+from seqexp.training.schedules import build_schedules
 from seqexp.training.step import Loss, TrainStep
 from seqexp.training.stopping import stop_reason
 from seqexp.training.trainer import Trainer
@@ -107,11 +111,10 @@ class Training:
         blocks = self.model.blocks()
         loss = Loss(self.model, criterion)
         wrapped = self.layout.wrap(loss, self.model, blocks=blocks, product_dtype=precision.product_dtype)
-        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.step = TrainStep(
             model=self.model,
             criterion=criterion,
-            optimizer=self.layout.make_optimizer(lambda groups: build(config.optimizer, params=groups), trained),
+            optimizer=self._make_optimizer(),
             precision=precision,
             device=self.device,
             clip_norm=config.clip_norm,
@@ -120,16 +123,31 @@ class Training:
             layout=self.layout,
             wrapped=wrapped,
         )
-        self.scheduler = build(config.lr_scheduler, lr=config.optimizer.lr, max_updates=self.num_updates)
+        self.schedules = build_schedules(config.lr_scheduler, config.optimizer, self.num_updates)
         self.ema = build_ema(config.ema, self.model, partial(own_part, self.layout))
         self.beginning = Progress() if self.parent is None else self._begin_with(self.parent)
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        """
+        Raises:
+            UserError: the layout cannot have this optimizer.
+        """
+        config = self.config.optimizer
+        groups = parameter_groups(self.model, config)
+        optimizer = self.layout.make_optimizer(lambda groups: build(config, params=groups), groups)
+        own = self.layout.own_optimizer(optimizer)
+        if own is not optimizer and trains_other_weights(own):
+            raise UserError("this optimizer averages weights, of which a process would have a part: use distributed=ddp")
+                "this optimizer averages weights, of which each process would have some: use distributed=ddp"
+            )
+        return optimizer
 
     def train(self, journal: Journal) -> Progress:
         """Train from the newest checkpoint, or from the start."""
         trainer = Trainer(
             config=self.config,
             step=self.step,
-            scheduler=self.scheduler,
+            schedules=self.schedules,
             data=self.data,
             validate=self._validate,
             save=self._save,
@@ -208,7 +226,8 @@ class Training:
         """
         progress = restore(self.step, self.ema, parent)
         progress.begin_run(same_order=self.same_order)
-        reason = stop_reason(self.config.stop, progress, self.scheduler)
+        self.schedules.at_epoch(progress.epoch)
+        reason = stop_reason(self.config.stop, progress, self.schedules)
         if reason is not None:
             raise UserError(f"{reason} is reached by {parent.path} already: raise it to train longer")
         return progress
@@ -237,9 +256,16 @@ class Training:
     def _validate(self) -> dict[str, float]:
         if self.config.validation.seed is not None:
             torch.manual_seed(self.config.validation.seed)
-        with self.ema.validating(), self.layout.evaluated(self.model) as model:
+        with self._evaluated() as model:
             evaluations = {name: self.evaluate(model, split) for name, split in self.valid_splits.items()}
         return self._metrics(evaluations)
+
+    @contextmanager
+    def _evaluated(self) -> Iterator[Model]:
+        """Context that gives the model with the weights that are validated."""
+        own = self.layout.own_optimizer(self.step.optimizer)
+        with weights_to_evaluate(own), self.ema.validating(), self.layout.evaluated(self.model) as model:
+            yield model
 
     def _metrics(self, evaluations: dict[str, Evaluation]) -> dict[str, float]:
         """Those of the first split by their names, those of the others as `<split>/<name>`."""
@@ -260,7 +286,7 @@ class Training:
         num_batches = self.config.validation.sanity
         if not num_batches:
             return
-        with self.layout.evaluated(self.model) as model:
+        with self._evaluated() as model:
             splits = self.valid_splits.items()
             evaluations = {name: self.evaluate(model, split, num_batches) for name, split in splits}
         for name, evaluation in evaluations.items():
@@ -269,16 +295,17 @@ class Training:
 
     def _save(self, progress: Progress, metrics: dict[str, float]) -> None:
         self.layout.require_equal_weights(self.model)
-        content = saved_content(
-            self.step,
-            self.ema,
-            progress,
-            metrics=metrics,
-            config=self.usable_config,
-            task_files=self.task.files(),
-        )
-        if self.layout.all_write:
-            self.store.save(content)
-            self.world.wait()
-        else:
-            self.world.from_first(lambda: self.store.save(content))
+        with weights_to_evaluate(self.layout.own_optimizer(self.step.optimizer)):
+            content = saved_content(
+                self.step,
+                self.ema,
+                progress,
+                metrics=metrics,
+                config=self.usable_config,
+                task_files=self.task.files(),
+            )
+            if self.layout.all_write:
+                self.store.save(content)
+                self.world.wait()
+            else:
+                self.world.from_first(lambda: self.store.save(content))

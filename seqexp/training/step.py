@@ -1,5 +1,6 @@
 """One update: forward and backward over its micro-batches, clipping, the optimizer's step."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -69,7 +70,12 @@ class TrainStep:
     """The `Loss` as `layout` wraps it; None where it leaves it as it is."""
 
     def __call__(
-        self, share: Share, update: int, lr: float, metrics: MetricBag, totals: Totals | None = None
+        self,
+        share: Share,
+        update: int,
+        lr: float | Mapping[str, float],
+        metrics: MetricBag,
+        totals: Totals | None = None,
     ) -> Fault | None:
         """Make update number `update` (from 0).
 
@@ -81,12 +87,15 @@ class TrainStep:
             share: what this process computes of it.
             totals: of the whole update; None where `share` is all of it.
 
+        Args:
+            lr: of all parameters, or of each of the optimizer's groups by its name, which is empty where it has none.
+
         Returns:
             None, or why the update was not made, the same in all processes; then weights, optimizer and metrics are as
             before, and there are no gradients.
         """
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr[group.get("name", "")] if isinstance(lr, Mapping) else lr
         self.optimizer.zero_grad(set_to_none=True)
         denominator = self.denominator(totals or share.totals)
         outputs = self._accumulate_all(share, update, denominator)

@@ -12,7 +12,6 @@ from seqexp.checkpoint.layout import Checkpoint
 from seqexp.checkpoint.store import CheckpointStore
 from seqexp.distributed.preemption import StopRequest
 from seqexp.distributed.world import World
-from seqexp.lr_schedulers.base import LRScheduler
 from seqexp.runs.journal import Journal
 from seqexp.runtime.errors import UserError
 from seqexp.training.config import TrainConfig
@@ -23,6 +22,7 @@ from seqexp.training.metrics import MetricBag
 from seqexp.training.non_finite import NonFiniteReports, Policy
 from seqexp.training.progress import Progress
 from seqexp.training.restore import restore
+from seqexp.training.schedules import ALL, GroupSchedules
 from seqexp.training.share import Share, Totals
 from seqexp.training.step import Fault, TrainStep
 from seqexp.training.stopping import stop_reason
@@ -58,7 +58,7 @@ class Trainer:
 
     config: TrainConfig
     step: TrainStep
-    scheduler: LRScheduler
+    schedules: GroupSchedules
     data: TrainingData
     validate: Callable[[], dict[str, float]]
     """Metrics of the validation splits with the present weights."""
@@ -92,6 +92,7 @@ class Trainer:
         """
         self.progress = restore(self.step, self.ema, checkpoint)
         self.metrics.load(self.progress.metrics if self.world.is_first else {})
+        self.schedules.load(self.progress.schedules)
         self._targets_logged = self.progress.num_targets
 
     def train(self) -> Progress:
@@ -105,6 +106,7 @@ class Trainer:
         self._logged_at = time.monotonic()
         if self.config.non_finite.policy is Policy.rollback and self.last_checkpoint() is None:
             self._save()  # there is something to go back to from the first update on
+        self.schedules.at_epoch(self.progress.epoch)
         with self.display, self._writes_finished(), self.stop_request:
             while self.progress.stop_reason is None:
                 self._leave_if_asked()
@@ -126,9 +128,10 @@ class Trainer:
             update = self.progress.update
             self.world.at(f"update {update}, epoch {epoch + 1}, micro-batch {self.progress.batch}")
             totals = self._agree(share)
-            fault = step(share, update, self.scheduler.lr_at(update), self.metrics, totals)
+            lrs = self.schedules.rates_at(update)
+            fault = step(share, update, lrs, self.metrics, totals)
             if fault is None:
-                self._count(totals)
+                self._count(totals, lrs)
                 self.ema.update(self.progress.update)
             else:
                 self._skip(share, totals, fault)
@@ -136,6 +139,7 @@ class Trainer:
             if fault is Fault.non_finite and self.config.non_finite.policy is Policy.rollback:
                 self._roll_back()
             self._note_written()
+            self.schedules.at_epoch(self.progress.epoch)
             self._after_attempt(made=fault is None)
             if self.progress.stop_reason is not None or self.progress.epoch != epoch:
                 return
@@ -157,9 +161,10 @@ class Trainer:
         if self.stop_request.agreed(self.world.sum(self.stop_request.flags())):
             self._leave()
 
-    def _count(self, totals: Totals) -> None:
+    def _count(self, totals: Totals, lrs: dict[str, float]) -> None:
         progress = self.progress
         progress.update += 1
+        progress.lrs = lrs
         progress.num_targets += totals.num_targets
         if self.config.non_finite.policy is not Policy.rollback:
             progress.num_non_finite_in_a_row = 0
@@ -210,14 +215,14 @@ class Trainer:
     def _after_attempt(self, *, made: bool) -> None:
         """What is due after an update, or after one that was not `made` but may have ended an epoch."""
         config, progress = self.config, self.progress
-        progress.stop_reason = stop_reason(config.stop, progress, self.scheduler)
+        progress.stop_reason = stop_reason(config.stop, progress, self.schedules)
         self.display.advance(progress)
         if (made and progress.update % config.log.every_updates == 0) or progress.stop_reason:
             self._log()
         validated = False
         if self._validation_is_due():
             validated = self._validate()
-            progress.stop_reason = progress.stop_reason or stop_reason(config.stop, progress, self.scheduler)
+            progress.stop_reason = progress.stop_reason or stop_reason(config.stop, progress, self.schedules)
         due = is_due(config.checkpoint.every, progress.saved, progress.now) or progress.stop_reason
         if due or (validated and self.world.from_first(lambda: self.store.would_keep(progress.valid))):
             self._save()
@@ -260,7 +265,8 @@ class Trainer:
         metrics = {
             **means,
             **self.step.precision.metrics(),
-            "lr": self.scheduler.lr_at(progress.update - 1),
+            "lr": max(progress.lrs.values()),
+            **{f"lr/{name}": lr for name, lr in progress.lrs.items() if name != ALL},
             "tokens_per_second": targets / max(now - self._logged_at, 1e-9),
         }
         self._logged_at = now
@@ -285,6 +291,7 @@ class Trainer:
             progress.best, progress.num_validations_since_best = value, 0
         else:
             progress.num_validations_since_best += 1
+        self.schedules.validated(progress.update, value, maximize=maximize)
         self.journal.write("valid", progress.update, epoch=progress.epoch, metrics=metrics)
         self.display.show("valid", progress, metrics)
         return True
@@ -299,6 +306,7 @@ class Trainer:
         self.metrics.pool(self.world)
         progress.metrics = self.metrics.state()
         progress.precision = self.step.precision.state()
+        progress.schedules = self.schedules.state()
         # Of the same update, not only of the same moment: after a skipped batch, a checkpoint may replace that of the
         # last update, and must say no less of it.
         self.save(progress, progress.valid if progress.validated.update == progress.update else {})

@@ -209,6 +209,36 @@ MISTAKES = [
             write("presets/model/mine.yaml", "defaults: [transformer\n")(),
         ),
     ),
+    Mistake(
+        "weight decay left out for parameters that the model does not have",
+        "train",
+        [*TRAIN, "optimizer.no_decay=[norm,encoder.layernorm.*]"],
+        "optimizer.no_decay=encoder.layernorm.* matches no parameter of the model; did you mean encoder.layers.*...?",
+    ),
+    Mistake(
+        "an optimizer of groups without groups",
+        "train",
+        ["task.data=data", "optimizer=composite"],
+        "optimizer.groups is empty: a preset names the groups, as conf/optimizer/muon.yaml does",
+    ),
+    Mistake(
+        "one rate for an optimizer that has several",
+        "train",
+        ["task.data=data", "optimizer=muon", "optimizer.lr=0.02"],
+        "unknown key optimizer.lr; did you mean optimizer.groups.matrices.optimizer.lr?",
+    ),
+    Mistake(
+        "a schedule that stands for none",
+        "train",
+        [*(option for option in TRAIN if "warmup" not in option), "lr_scheduler=pass_through"],
+        "lr_scheduler=pass_through gives no rate: it is for optimizer=composite with an lr_scheduler in every group",
+    ),
+    Mistake(
+        "more warm-up and decay than there are updates",
+        "train",
+        [*TRAIN, "lr_scheduler=warmup_stable_decay"],
+        "lr_scheduler.warmup_updates=5 and 1 updates of decay are more than the 2 of the schedule",
+    ),
     # Data
     Mistake(
         "data that is not there",
@@ -326,6 +356,13 @@ MISTAKES = [
         "train",
         [*TRAIN, "checkpoint.continue_from=run", "stop.max_updates=4", "optimizer=sgd"],
         f"{CHECKPOINT}: its optimizer state is not one of SGD",
+    ),
+    Mistake(
+        "other groups of parameters for a run that is continued",
+        "train",
+        [*TRAIN, "checkpoint.continue_from=run", "stop.max_updates=4", "optimizer.no_decay=[bias]"],
+        f"{CHECKPOINT}: its optimizer state is for other parameters or groups of them; `freeze`, `optimizer.no_decay` "
+        "and the groups of a composite must be as they were there",
     ),
     Mistake(
         "a sweep with one wrong value",

@@ -29,6 +29,8 @@ OPTIONS = [
     "log.every_updates=7",
 ]
 
+EPOCHS = "lr_scheduler.epoch_scales=[0.2,1,0.5]"
+
 
 class CrashError(Exception):
     """The process dies."""
@@ -72,10 +74,31 @@ def die_at(update: int, monkeypatch: pytest.MonkeyPatch) -> None:
         ("data", ["lr_scheduler=inverse_sqrt", "optimizer=adamw", "model.encoder.layerdrop=0.3"]),
         ("data", ["ema.decay=0.9", "ema.start_update=6", "ema.every_updates=2", "precision=bf16_memory_efficient"]),
         ("data", ["ema.decay=0.9", "ema.use_for_validation=false", "checkpoint.asynchronous=false"]),
+        (
+            "data",
+            [
+                "optimizer=muon",
+                "optimizer.groups.rest.optimizer.no_decay=[norm,bias]",
+                "optimizer.groups.rest.optimizer.lr=0.02",
+                "+lr_scheduler@optimizer.groups.rest.lr_scheduler=reduce_lr_on_plateau",
+                "optimizer.groups.rest.lr_scheduler.threshold=0.2",
+            ],
+        ),
+        ("data", ["optimizer=schedule_free", "optimizer.weight_decay=0.1", "lr_scheduler=fixed", EPOCHS]),
         ("bpe_data", ["task.sampling.dropout=0.3"]),
         ("raw_data", ["task.sampling.dropout=0.3", "batch.num_workers=2"]),
     ],
-    ids=["default", "workers", "layerdrop", "ema", "ema-beside", "sampling", "raw-sampling-workers"],
+    ids=[
+        "default",
+        "workers",
+        "layerdrop",
+        "ema",
+        "ema-beside",
+        "composite-plateau",
+        "schedule-free",
+        "sampling",
+        "raw-sampling-workers",
+    ],
 )
 def test_crashes_change_nothing(
     tmp_path: Path,
@@ -86,8 +109,10 @@ def test_crashes_change_nothing(
     extra: list[str],
 ) -> None:
     data: Path = request.getfixturevalue(of)
-    command("train", *OPTIONS, *extra, f"task.data={data}", f"run.dir={tmp_path / 'whole'}")
-    arguments = [*OPTIONS, *extra, f"task.data={data}", f"run.dir={tmp_path / 'broken'}"]
+    has_one_rate = "optimizer=muon" not in extra
+    options = [option for option in OPTIONS if has_one_rate or not option.startswith("optimizer.lr=")]
+    command("train", *options, *extra, f"task.data={data}", f"run.dir={tmp_path / 'whole'}")
+    arguments = [*options, *extra, f"task.data={data}", f"run.dir={tmp_path / 'broken'}"]
     for update in (2, 17, 18, 33):
         with monkeypatch.context() as patch:
             die_at(update, patch)

@@ -13,7 +13,7 @@ from seqexp.distributed.single import Single, SingleConfig
 from seqexp.generators.greedy import Greedy, GreedyConfig
 from seqexp.lr_schedulers.base import LRScheduler, LRSchedulerConfig
 from seqexp.models.transformer import Transformer, TransformerConfig
-from seqexp.optimizers.base import OptimizerConfig
+from seqexp.optimizers.base import SingleOptimizerConfig
 from seqexp.precisions.fp32 import FP32, FP32Config
 from seqexp.runs.directory import RunDirectory, Status
 from seqexp.scorers.chrf import ChrF, ChrFConfig
@@ -55,7 +55,7 @@ class ExampleCriterion(CrossEntropy):
 
 
 @dataclass
-class ExampleOptimizerConfig(OptimizerConfig):
+class ExampleOptimizerConfig(SingleOptimizerConfig):
     _target_: str = f"{HERE}.ExampleOptimizer"
     option: int = 1
 

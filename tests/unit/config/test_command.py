@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from omegaconf import MISSING
 
-from seqexp.catalog import schemas
+from seqexp.catalog import CATALOG, schemas
 from seqexp.config import command
 from seqexp.lr_schedulers.base import LRSchedulerConfig
 from seqexp.optimizers.base import OptimizerConfig
 from seqexp.runtime.errors import UserError
 from seqexp.training.intervals import Interval
+
+OPTIMIZERS = ", ".join(sorted(CATALOG["optimizer"]))
 
 
 @dataclass
@@ -70,7 +72,7 @@ def test_options_reach_the_command_as_dataclasses(run: Any) -> None:
         ("optimzer.lr=3", "unknown key optimzer.lr; did you mean optimizer.lr?"),
         ("optmizer=adam", "unknown key optmizer; did you mean optimizer?"),
         ("betas=3", "unknown key betas; did you mean optimizer.betas?"),
-        ("optimizer=adm", "optimizer=adm is not one of its choices (adam, adamw, sgd); did you mean adam?"),
+        ("optimizer=adm", f"optimizer=adm is not one of its choices ({OPTIMIZERS}); did you mean adam?"),
         ("optimizer.lr=abc", "optimizer.lr: Value 'abc' of type 'str' could not be converted to Float"),
         ("optimizer.lr=-1", "optimizer.lr=-1.0 is not valid: a number above 0"),
         ("every.updates=1.5", "every.updates: Value '1.5' of type 'float' could not be converted to Integer"),
