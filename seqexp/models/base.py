@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor, nn
 
@@ -17,10 +18,24 @@ class ModelConfig(ComponentConfig):
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """What a forward pass gives the criterion."""
+    """What a forward pass gives the criterion.
 
-    logits: Tensor
-    """Unnormalised scores [B, T, V]."""
+    Scores are by far the largest tensor of an update. A model whose last step is a linear one gives what comes before
+    it, so that a criterion may make them bit by bit.
+    """
+
+    states: Tensor
+    """What `projection` makes scores of, [B, T, D]; the scores themselves, [B, T, V], where that is None."""
+    projection: nn.Linear | None = None
+    """From D to V."""
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """Unnormalised scores [B, T, V], made when they are first asked for."""
+        if self.projection is None:
+            return self.states
+        logits: Tensor = self.projection(self.states)
+        return logits
 
 
 class Model(nn.Module, ABC):
@@ -29,6 +44,15 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def forward(self, batch: Batch) -> ModelOutput:
         """Scores of every target position, with the true previous tokens as input."""
+
+    def blocks(self) -> list[nn.Module]:
+        """The repeated layers that make up most of the model, in the order in which they are first applied.
+
+        No block is part of another, and in training (without a decoder's state) the parameters of a block are used
+        nowhere but in its own `forward`. So a block can be recomputed in the backward pass, be compiled, or have its
+        parameters elsewhere until it is called. Empty: the model has no such parts.
+        """
+        return []
 
 
 @dataclass

@@ -124,7 +124,7 @@ class DecoderLayer(_Layer):
     def forward(
         self,
         x: Tensor,
-        source: KeysValues | None,
+        source: KeysValues | Tensor | None,
         *,
         mask: Tensor | None,
         causal: bool,
@@ -135,8 +135,10 @@ class DecoderLayer(_Layer):
         """[R, T, D] to the same.
 
         `mask`, `causal`, `memory` and `cache` are those of `SelfAttention`, `source` and `source_mask` those of
-        `CrossAttention`.
+        `CrossAttention`; `source` may also be the encoder's states, of which the keys and values are then made here.
         """
+        if isinstance(source, Tensor):
+            source = self.source_keys_values(source)
         attended = self.self_attention(
             self._before(x, self.self_attention_norm), mask=mask, causal=causal, memory=memory, cache=cache
         )
