@@ -97,6 +97,7 @@ def main(config: TrainConfig) -> float:
         if lease.taken_from is not None:
             logger.info("taken over from %s", lease.taken_from)
         directory.describe(saved, given_overrides(), origin, code_changes())
+        training.describe()
         start = {name: origin[name] for name in ("code", "git")}
         journal.write("start", 0, metric=config.checkpoint.metric, maximize=training.store.maximize, **start)
         following.start()

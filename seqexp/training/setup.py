@@ -1,7 +1,7 @@
 """From a config and a run directory to a trainer that is ready to go, and to the figures at the end."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,6 +10,8 @@ from seqexp.checkpoint.store import Checkpoint, CheckpointStore
 from seqexp.config.build import build
 from seqexp.data.batching import BatchLimits
 from seqexp.data.padding import Padding
+from seqexp.data.split import Split
+from seqexp.generators.base import Generator
 from seqexp.models.base import Model
 from seqexp.precisions.base import Precision
 from seqexp.runs.directory import RunDirectory
@@ -21,7 +23,9 @@ from seqexp.training.config import TrainConfig
 from seqexp.training.data import EpochData
 from seqexp.training.display import Display, format_metrics
 from seqexp.training.evaluation import Evaluation, Evaluator
+from seqexp.training.fit import FittedBatch, fit_batch
 from seqexp.training.freezing import freeze
+from seqexp.training.memory import change_blocks
 from seqexp.training.non_finite import NonFiniteReports
 from seqexp.training.progress import Progress
 from seqexp.training.restore import restore
@@ -56,8 +60,6 @@ class Training:
         precision.prepare(self.model)
         criterion = task.build_criterion(config.criterion).to(self.device)
         generator = task.build_generator(config.generator) if config.validation.scores else None
-        limits = BatchLimits(config.batch.max_tokens, config.batch.max_sentences, config.batch.multiple_of)
-        self.evaluate = Evaluator(task, criterion, generator, config.scorer, limits, precision)
         self.final_splits = self._final_splits()
         self.valid_splits = {name: task.load_split(name, self.model) for name in config.validation.splits}
         scorer = config.scorer.get(config.checkpoint.metric)
@@ -70,9 +72,6 @@ class Training:
         )
         padding = Padding(config.batch.num_buckets, config.batch.pad_to_multiple)
         train = task.load_split("train", self.model, for_training=True, padding=padding)
-        self.data = EpochData(train, limits, config.batch, config.seed)
-        self.data.num_micro_batches(0)  # a batch too small for an example shows now
-        self.num_updates = self._total_updates()
         self.step = TrainStep(
             model=self.model,
             criterion=criterion,
@@ -83,6 +82,16 @@ class Training:
             seed=config.seed,
             normalize_by=config.batch.normalize_by,
         )
+        self.fitted = self._fit_batch(train, generator) if config.batch.fit else None
+        change_blocks(self.model, config.memory, self.device)
+        self.config = config = config if self.fitted is None else self.fitted.applied(config)
+        limits = BatchLimits(config.batch.max_tokens, config.batch.max_sentences, config.batch.multiple_of)
+        self.data = EpochData(train, limits, config.batch, config.seed)
+        self.data.num_micro_batches(0)  # a batch too small for an example shows now
+        self.num_updates = self._total_updates()
+        if self.fitted is not None:
+            limits = replace(limits, max_tokens=self.fitted.evaluation_max_tokens)
+        self.evaluate = Evaluator(task, criterion, generator, config.scorer, limits, precision)
         self.scheduler = build(config.lr_scheduler, lr=config.optimizer.lr, max_updates=self.num_updates)
         self.beginning = Progress() if self.parent is None else self._begin_with(self.parent)
 
@@ -110,6 +119,22 @@ class Training:
             trainer.restore(checkpoint)
             logger.info("resuming after update %d", checkpoint.update)
         return trainer.train()
+
+    def describe(self) -> None:
+        """Write into the run's directory what was found for it."""
+        if self.fitted is not None:
+            self.fitted.save(self.run)
+
+    def _fit_batch(self, train: Split, generator: Generator | None) -> FittedBatch:
+        """What the run has found before, or finds now."""
+        fitted = FittedBatch.of_run(self.run.path)
+        if fitted is None:
+            finals = [self.task.load_split(name, self.model) for name in self.final_splits]
+            others = [*self.valid_splits.values(), *finals]
+            fitted = fit_batch(self.config, self.step, train, others, generator)
+        if self.parent is not None:
+            self.same_order &= fitted.same_batches(FittedBatch.of_run(self.parent.path.parent.parent))
+        return fitted
 
     def _final_splits(self) -> list[str]:
         """

@@ -17,6 +17,7 @@ from seqexp.training.display import Display
 from seqexp.training.intervals import is_due
 from seqexp.training.metrics import MetricBag
 from seqexp.training.non_finite import NonFiniteReports, Policy
+from seqexp.training.out_of_memory import out_of_memory_told
 from seqexp.training.preemption import StopRequest
 from seqexp.training.progress import Progress
 from seqexp.training.restore import restore
@@ -105,7 +106,8 @@ class Trainer:
         while self.progress.stop_reason is None and self.progress.epoch == epoch:
             update = self.progress.update
             group = list(islice(batches, self.config.batch.micro_batches))
-            fault = step(group, update, self.scheduler.lr_at(update), self.metrics)
+            with out_of_memory_told(step, group, self.progress, self.config):
+                fault = step(group, update, self.scheduler.lr_at(update), self.metrics)
             if fault is None:
                 self._count(group)
             else:
