@@ -148,10 +148,13 @@ def run_trial(trial: Trial) -> Report:
     """Run a trial in a process of its own; its last report.
 
     Raises:
-        UserError: it has ended before it could say anything.
+        UserError: it cannot be given what it needs, or has ended before it could say anything.
     """
-    # Pickled here, by value: the usual way between processes would share the weights.
-    parcel = pickle.dumps(trial)
+    try:
+        # Pickled here, by value: the usual way between processes would share the weights.
+        parcel = pickle.dumps(trial)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise UserError(f"batch.fit: the run cannot be copied for a trial ({error}); use batch.fit=false") from error
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=probe, args=(parcel, sender))

@@ -18,6 +18,7 @@ from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selectiv
 
 from seqexp.config.base import require
 from seqexp.models.base import Model
+from seqexp.runtime.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ def change_blocks(model: Model, config: MemoryConfig, device: torch.device) -> N
 
 def change_block(block: nn.Module, mode: ActivationCheckpoint, *, offload: bool, compiled: bool) -> None:
     """Replace the forward pass of one block in training."""
-    run: Callable[..., Any] = _compiled_block() if compiled else _run
+    run: Callable[..., Any] = _run_compiled if compiled else _run
     if mode is not ActivationCheckpoint.none:
         options: dict[str, Any] = {}
         if mode is ActivationCheckpoint.selective:
@@ -106,6 +107,19 @@ def _forward(block: nn.Module, *args: Any, **kwargs: Any) -> Any:
 def _run(block: nn.Module, *args: Any, **kwargs: Any) -> Any:
     """The block's own forward pass."""
     return type(block).forward(block, *args, **kwargs)
+
+
+def _run_compiled(block: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    """
+    Raises:
+        UserError: there is no compiler, or it fails. (Python that cannot be compiled runs as it is.)
+    """
+    try:
+        return _compiled_block()(block, *args, **kwargs)
+    except torch._dynamo.exc.TorchDynamoException as error:
+        reason = next((line for line in reversed(str(error.__cause__ or error).splitlines()) if line.strip()), "")
+        what = f"{type(block).__name__} cannot be compiled: {reason.strip()[:200]}"
+        raise UserError(f"memory.compile=true: {what}; memory.compile=false goes on with the run") from error
 
 
 @functools.cache

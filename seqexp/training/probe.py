@@ -160,7 +160,7 @@ def enlarged(batch: AnyBatch, max_tokens: int, max_sentences: int | None = None)
     So no batch within that limit, of sentences at most as wide, has more sentences x width or sentences x width^2.
     """
     tensors = {f.name: x for f in fields(batch) if isinstance(x := getattr(batch, f.name), Tensor)}
-    width = max(tensor.shape[1] for tensor in tensors.values() if tensor.dim() > 1)
+    width = max((tensor.shape[1] for tensor in tensors.values() if tensor.dim() > 1), default=1)
     count = min(-(-max_tokens // width), max_sentences or max_tokens)
     rows = torch.arange(count) % batch.num_sentences
     targets = -(-batch.num_targets * count // batch.num_sentences)

@@ -16,7 +16,9 @@ from seqexp.models.transformer import TransformerConfig
 from seqexp.models.transformer_decoder import DecoderConfig
 from seqexp.models.transformer_encoder import EncoderConfig
 from seqexp.modules.activations import Activation
+from seqexp.training.diagnosis import Origin, find_origin
 from seqexp.training.memory import ActivationCheckpoint, MemoryConfig, change_block, change_blocks
+from seqexp.training.step import TrainStep
 
 from .conftest import TinyModel, make_batch
 
@@ -138,6 +140,19 @@ def test_a_copy_of_the_model_is_a_model_of_its_own() -> None:
         for parameter in model.parameters():
             parameter.zero_()
     assert_equal(gradients_of(other), expected)
+
+
+@pytest.mark.parametrize("mode", ActivationCheckpoint)
+def test_what_is_not_finite_is_found_in_blocks_that_are_computed_twice(
+    make_step: Callable[..., TrainStep], mode: ActivationCheckpoint
+) -> None:
+    model = small_model()
+    change_blocks(model, MemoryConfig(activation_checkpoint=mode), torch.device("cpu"))
+    step = make_step(model=model)
+    model.decoder.layers[1].feed_forward.inner.register_forward_hook(  # type: ignore[union-attr, index]
+        lambda module, inputs, output: output * float("nan")
+    )
+    assert find_origin(step, [BATCH], 0) == Origin("the output of decoder.layers.1.feed_forward.inner", 0)
 
 
 def test_nothing_is_changed_by_default() -> None:
