@@ -124,8 +124,11 @@ def _run_compiled(block: nn.Module, *args: Any, **kwargs: Any) -> Any:
 
 @functools.cache
 def _compiled_block() -> Callable[..., Any]:
-    """One function for all blocks: those of the same kind share what is compiled."""
-    return torch.compile(_run)
+    """One function for all blocks: those of the same kind share what is compiled.
+
+    Random numbers are those of the uncompiled block: dropout is the same, or the results would not be.
+    """
+    return torch.compile(_run, options={"fallback_random": True})
 
 
 def _run_offloaded(run: Callable[..., Any], block: nn.Module, *args: Any, **kwargs: Any) -> Any:

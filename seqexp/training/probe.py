@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from seqexp.data.batch import Batch, PairBatch
 from seqexp.generators.base import Generator
@@ -90,6 +91,7 @@ def probe(parcel: bytes, connection: Connection) -> None:
     torch.set_num_threads(trial.num_threads)
     step = trial.step
     change_blocks(step.model, replace(trial.memory, compile=False), step.device)
+    _load_libraries(step.device)
     meter = Meter(step.device)
     limit = trial.limit or int(meter.free() * PART_OF_FREE_MEMORY)
     if step.device.type == "cpu":
@@ -132,6 +134,13 @@ def probe(parcel: bytes, connection: Connection) -> None:
         lambda size, peak: found_for_evaluation(size),
     )
     found_for_evaluation(search(trial.sizes.least, largest) or trial.sizes.least)
+
+
+def _load_libraries(device: torch.device) -> None:
+    """An update of next to nothing: what torch loads for its first one is no matter of the batch."""
+    layer = torch.nn.Linear(2, 2, device=device)
+    checkpoint(layer, torch.ones(1, 2, device=device), use_reentrant=False).sum().backward()
+    torch.optim.Adam(layer.parameters()).step()
 
 
 def _first_updates(step: TrainStep, batch: Batch) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from seqexp.criterions.base import LossOutput
 from seqexp.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropy
+from seqexp.training.probe import Report
 
 from .conftest import TINY, Command
 from .test_resume import CrashError, die_at, metrics_of, weights_of
@@ -55,12 +56,19 @@ def test_a_batch_that_fits(tmp_path: Path, data: Path, command: Command, monkeyp
         assert metrics == pytest.approx(metrics_of(tmp_path / "given")[key], rel=1e-5)
 
 
-def test_nothing_fits(tmp_path: Path, data: Path, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = [*OPTIONS, *FIT, "batch.fit_memory=1", "model.decoder.ffn_size=40000"]
-    status, printed = failing(command, capsys, "train", *arguments, f"task.data={data}", f"run.root={tmp_path}")
+def test_nothing_fits(
+    tmp_path: Path,
+    data: Path,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("seqexp.training.fit.run_trial", lambda trial: Report(limit=trial.limit, peak=30 * 2**20 + 1))
+    arguments = [*OPTIONS, *FIT, f"task.data={data}", f"run.root={tmp_path}"]
+    status, printed = failing(command, capsys, "train", *arguments)
     assert status == 2
     assert "error: batch.fit: an update with the longest example, " in printed
-    assert "or more, and there are 1: limit the length of examples" in printed
+    assert "needs 31 MiB of memory or more, and there are 24: limit the length of examples" in printed
     assert list(tmp_path.iterdir()) == []
 
 
