@@ -85,12 +85,9 @@ def change_blocks(model: Model, config: MemoryConfig, device: torch.device) -> N
 
 def change_block(block: nn.Module, mode: ActivationCheckpoint, *, offload: bool, compiled: bool) -> None:
     """Replace the forward pass of one block in training."""
-    run: Callable[..., Any] = _run_compiled if compiled else _run
-    if mode is not ActivationCheckpoint.none:
-        options: dict[str, Any] = {}
-        if mode is ActivationCheckpoint.selective:
-            options["context_fn"] = functools.partial(create_selective_checkpoint_contexts, _keep_products)
-        run = functools.partial(checkpoint, run, use_reentrant=False, preserve_rng_state=True, **options)
+    run = _WAYS[mode]
+    if compiled:
+        run = functools.partial(_run_compiled, run)
     if offload:
         run = functools.partial(_run_offloaded, run)
     block._run_in_training = run  # type: ignore[assignment]
@@ -109,13 +106,28 @@ def _run(block: nn.Module, *args: Any, **kwargs: Any) -> Any:
     return type(block).forward(block, *args, **kwargs)
 
 
-def _run_compiled(block: nn.Module, *args: Any, **kwargs: Any) -> Any:
+def _run_recomputed(block: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    return checkpoint(_run, block, *args, use_reentrant=False, **kwargs)
+
+
+def _run_partly_recomputed(block: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    return checkpoint(_run, block, *args, use_reentrant=False, context_fn=_keeping_products, **kwargs)
+
+
+_WAYS: dict[ActivationCheckpoint, Callable[..., Any]] = {
+    ActivationCheckpoint.none: _run,
+    ActivationCheckpoint.full: _run_recomputed,
+    ActivationCheckpoint.selective: _run_partly_recomputed,
+}
+
+
+def _run_compiled(run: Callable[..., Any], block: nn.Module, *args: Any, **kwargs: Any) -> Any:
     """
     Raises:
         UserError: there is no compiler, or it fails. (Python that cannot be compiled runs as it is.)
     """
     try:
-        return _compiled_block()(block, *args, **kwargs)
+        return _compiled(run)(block, *args, **kwargs)
     except torch._dynamo.exc.TorchDynamoException as error:
         reason = next((line for line in reversed(str(error.__cause__ or error).splitlines()) if line.strip()), "")
         what = f"{type(block).__name__} cannot be compiled: {reason.strip()[:200]}"
@@ -123,12 +135,12 @@ def _run_compiled(block: nn.Module, *args: Any, **kwargs: Any) -> Any:
 
 
 @functools.cache
-def _compiled_block() -> Callable[..., Any]:
+def _compiled(run: Callable[..., Any]) -> Callable[..., Any]:
     """One function for all blocks: those of the same kind share what is compiled.
 
     Random numbers are those of the uncompiled block: dropout is the same, or the results would not be.
     """
-    return torch.compile(_run, options={"fallback_random": True})
+    return torch.compile(run, options={"fallback_random": True})
 
 
 def _run_offloaded(run: Callable[..., Any], block: nn.Module, *args: Any, **kwargs: Any) -> Any:
@@ -156,3 +168,7 @@ _PRODUCTS = frozenset(
 
 def _keep_products(context: Any, operation: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:
     return CheckpointPolicy.MUST_SAVE if operation in _PRODUCTS else CheckpointPolicy.PREFER_RECOMPUTE
+
+
+def _keeping_products() -> Any:
+    return create_selective_checkpoint_contexts(_keep_products)  # type: ignore[no-untyped-call]

@@ -200,7 +200,7 @@ def test_what_cannot_be_compiled_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
     def compiled(*args: Any, **kwargs: Any) -> Any:
         raise torch._dynamo.exc.TorchDynamoException("backend failed\nno C++ compiler was found\n")
 
-    monkeypatch.setattr("seqexp.training.memory._compiled_block", lambda: compiled)
+    monkeypatch.setattr("seqexp.training.memory._compiled", lambda run: compiled)
     model = small_model()
     change_blocks(model, MemoryConfig(compile=True), torch.device("cpu"))
     with pytest.raises(UserError, match=r"memory\.compile=true: EncoderLayer cannot be compiled: no C\+\+ compiler"):
