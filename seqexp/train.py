@@ -156,6 +156,7 @@ def writing(
         if lease.taken_from is not None:
             logger.info("taken over from %s", lease.taken_from)
         directory.describe(saved, overrides, origin, code_changes())
+        training.describe()
         start = {name: origin[name] for name in ("code", "git")}
         journal.write("start", 0, metric=config.checkpoint.metric, maximize=training.store.retention.maximize, **start)
         following.start()

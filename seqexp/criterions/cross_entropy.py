@@ -1,23 +1,35 @@
 """Cross-entropy: the negative log-likelihood of the targets.
 
-Shapes: N targets, V vocabulary.
+Shapes: N targets, D width, V vocabulary.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from seqexp.config.base import require
 from seqexp.criterions.base import Criterion, CriterionConfig, LossOutput
+from seqexp.criterions.chunked_cross_entropy import chunked_cross_entropy
+from seqexp.criterions.smoothed_cross_entropy import smoothed_cross_entropy
 from seqexp.data.batch import Batch
+from seqexp.models.base import ModelOutput
+
+USUAL_CHUNK_SIZE = 1024
 
 
 @dataclass
 class CrossEntropyConfig(CriterionConfig):
-    """No options."""
+    """The negative log-likelihood of the targets."""
 
     _target_: str = "seqexp.criterions.cross_entropy.CrossEntropy"
+    chunk_size: int | None = None
+    """Targets whose scores exist at a time: the scores of all targets of a batch, over a large vocabulary, take more
+    memory than the model. 0: those of all targets; null: 1024, or all where the model gives its scores only."""
+
+    def __post_init__(self) -> None:
+        right = "a count above 0, 0 for all at once, or null"
+        require(self.chunk_size is None or self.chunk_size >= 0, "chunk_size", self.chunk_size, right)
 
 
 class CrossEntropy(Criterion):
@@ -25,16 +37,48 @@ class CrossEntropy(Criterion):
 
     def __init__(self, config: CrossEntropyConfig, *, padding_index: int) -> None:
         super().__init__()
+        self.config = config
         self.padding_index = padding_index
 
     def forward(self, model: nn.Module, batch: Batch) -> LossOutput:
-        logits, targets = logits_and_targets(model, batch)
-        loss, nll_loss = smoothed_cross_entropy(logits, targets, 0.0, self.padding_index)
-        return LossOutput(loss, batch.num_targets, {"nll_loss": nll_loss})
+        return summed_cross_entropy(model, batch, self.padding_index, self.config.chunk_size)
 
 
-def logits_and_targets(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-    """A model's scores, [N, V], and the targets that they belong to, int64 [N], padding included.
+def summed_cross_entropy(
+    model: nn.Module,
+    batch: Batch,
+    padding_index: int,
+    chunk_size: int | None = 0,
+    smoothing: Callable[[int], float] | None = None,
+) -> LossOutput:
+    """The cross-entropy of a model's scores, whole or in chunks.
+
+    Args:
+        padding_index: targets that do not count.
+        chunk_size: as the option.
+        smoothing: gives the weight of the uniform distribution over V words; None for 0.
+
+    Raises:
+        ValueError: the batch has no targets, or the model does not give what comes before its scores.
+    """
+    output, targets = output_and_targets(model, batch)
+    states, projection = output.states.flatten(0, 1), output.projection
+    if projection is None and chunk_size:
+        right = f"{type(model).__name__} gives its scores only; use criterion.chunk_size=0"
+        require(False, "criterion.chunk_size", chunk_size, right)
+    if projection is None or chunk_size == 0:
+        logits = output.logits.flatten(0, 1)
+        uniform = smoothing(logits.shape[1]) if smoothing else 0.0
+        loss, nll_loss = smoothed_cross_entropy(logits, targets, uniform, padding_index)
+    else:
+        uniform = smoothing(projection.out_features) if smoothing else 0.0
+        size = USUAL_CHUNK_SIZE if chunk_size is None else chunk_size
+        loss, nll_loss = chunked_cross_entropy(states, projection, targets, uniform, padding_index, chunk_size=size)
+    return LossOutput(loss, batch.num_targets, {"nll_loss": nll_loss})
+
+
+def output_and_targets(model: nn.Module, batch: Batch) -> tuple[ModelOutput, Tensor]:
+    """A model's output, and the targets that its rows belong to, int64 [N], padding included.
 
     Raises:
         ValueError: the batch has no targets.
@@ -42,56 +86,4 @@ def logits_and_targets(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
     targets = getattr(batch, "target_tokens", None)
     if targets is None:
         raise ValueError("a loss needs batches with targets: this split has none")
-    return model(batch).logits.flatten(0, 1), targets.flatten()
-
-
-def smoothed_cross_entropy(
-    logits: Tensor, targets: Tensor, smoothing: float, padding_index: int
-) -> tuple[Tensor, Tensor]:
-    """Cross-entropy with targets of 1 - smoothing + smoothing / V and smoothing / V for every other word.
-
-    Computed in at least float32, and with its own backward pass: two passes over [N, V] and one new tensor of that
-    size in each direction, which takes less than half of the time of the same from differentiable operations.
-
-    Args:
-        logits: [N, V].
-        targets: int64 [N].
-        smoothing: probability given away to the uniform distribution.
-        padding_index: targets that do not count.
-
-    Returns:
-        The loss and the negative log-likelihood (without gradient), in nats, summed over targets.
-    """
-    result: tuple[Tensor, Tensor] = _SmoothedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        logits.to(torch.promote_types(logits.dtype, torch.float32)), targets, smoothing, padding_index
-    )
-    return result
-
-
-class _SmoothedCrossEntropy(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, logits: Tensor, targets: Tensor, smoothing: float, padding_index: int
-    ) -> tuple[Tensor, Tensor]:
-        log_probs = logits.log_softmax(dim=1)
-        kept = targets.ne(padding_index)
-        nll = log_probs.gather(1, targets[:, None]).squeeze(1).neg_()
-        nll_sum = (nll * kept).sum()
-        loss = nll_sum.clone()
-        if smoothing > 0:
-            uniform = (log_probs.mean(dim=1) * kept).sum().neg_()
-            loss = (1 - smoothing) * nll_sum + smoothing * uniform
-        ctx.save_for_backward(log_probs, targets, kept)
-        ctx.smoothing = smoothing
-        ctx.mark_non_differentiable(nll_sum)
-        return loss, nll_sum
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        log_probs, targets, kept = ctx.saved_tensors
-        # In place: allocating another [N, V] costs more than computing it. A second backward pass raises.
-        gradient = log_probs.exp_()
-        if ctx.smoothing > 0:
-            gradient.sub_(ctx.smoothing / gradient.shape[1])
-        gradient.scatter_add_(1, targets[:, None], gradient.new_full((len(targets), 1), ctx.smoothing - 1))
-        return gradient.mul_((kept * gradients[0])[:, None]), None, None, None
+    return model(batch), targets.flatten()

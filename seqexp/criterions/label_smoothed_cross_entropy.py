@@ -6,8 +6,8 @@ from enum import StrEnum
 from torch import nn
 
 from seqexp.config.base import require
-from seqexp.criterions.base import Criterion, CriterionConfig, LossOutput
-from seqexp.criterions.cross_entropy import logits_and_targets, smoothed_cross_entropy
+from seqexp.criterions.base import Criterion, LossOutput
+from seqexp.criterions.cross_entropy import CrossEntropyConfig, summed_cross_entropy
 from seqexp.data.batch import Batch
 
 
@@ -21,7 +21,7 @@ class SmoothingConvention(StrEnum):
 
 
 @dataclass
-class LabelSmoothedCrossEntropyConfig(CriterionConfig):
+class LabelSmoothedCrossEntropyConfig(CrossEntropyConfig):
     """`label_smoothing` 0 is cross-entropy."""
 
     _target_: str = "seqexp.criterions.label_smoothed_cross_entropy.LabelSmoothedCrossEntropy"
@@ -31,6 +31,7 @@ class LabelSmoothedCrossEntropyConfig(CriterionConfig):
     """How it is shared out; with a large vocabulary the two hardly differ."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         right = "it must be at least 0 and less than 1"
         require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, right)
 
@@ -44,9 +45,7 @@ class LabelSmoothedCrossEntropy(Criterion):
         self.padding_index = padding_index
 
     def forward(self, model: nn.Module, batch: Batch) -> LossOutput:
-        logits, targets = logits_and_targets(model, batch)
-        loss, nll_loss = smoothed_cross_entropy(logits, targets, self._uniform(logits.shape[1]), self.padding_index)
-        return LossOutput(loss, batch.num_targets, {"nll_loss": nll_loss})
+        return summed_cross_entropy(model, batch, self.padding_index, self.config.chunk_size, self._uniform)
 
     def _uniform(self, vocabulary_size: int) -> float:
         """The weight of the uniform distribution over all words.

@@ -131,6 +131,14 @@ class EpochPlan:
                 if sizes is not None:
                     examples = examples[np.argsort(_narrow(sizes)[examples], kind="stable")]
         costs: Integers = source_sizes if target_sizes is None else np.maximum(source_sizes, target_sizes)
+        self.widest: list[int] = [
+            int(examples[sizes[examples].argmax()])
+            for sizes in (source_sizes, target_sizes)
+            if sizes is not None and len(examples)
+        ]
+        """The example with the longest source and, where there are targets, that with the longest target."""
+        self.largest_size = int(costs[self.widest].max()) if self.widest else 0
+        """What the largest example counts as."""
         self.examples: Integers = examples
         self.offsets = batch_by_size(
             examples,

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor, nn
 
@@ -17,10 +18,24 @@ class ModelConfig(ComponentConfig):
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """What a forward pass gives the criterion."""
+    """What a forward pass gives the criterion.
 
-    logits: Tensor
-    """Unnormalised scores [B, T, V]."""
+    Scores are by far the largest tensor of an update. A model whose last step is a linear one gives what comes before
+    it, so that a criterion may make them bit by bit.
+    """
+
+    states: Tensor
+    """What `projection` makes scores of, [B, T, D]; the scores themselves, [B, T, V], where that is None."""
+    projection: nn.Linear | None = None
+    """From D to V."""
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """Unnormalised scores [B, T, V], made when they are first asked for."""
+        if self.projection is None:
+            return self.states
+        logits: Tensor = self.projection(self.states)
+        return logits
 
 
 class Model(nn.Module, ABC):

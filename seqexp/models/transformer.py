@@ -123,7 +123,7 @@ class Transformer(Seq2SeqModel):
 
     def decode(self, tokens: Tensor, encoded: Encoded, state: DecoderState | None = None) -> ModelOutput:
         assert state is None or isinstance(state, TransformerState)
-        return ModelOutput(self.decoder(tokens, encoded, state))
+        return ModelOutput(self.decoder(tokens, encoded, state), self.decoder.output_projection)
 
     def blocks(self) -> list[nn.Module]:
         return [*self.encoder.layers, *self.decoder.layers]

@@ -118,7 +118,8 @@ class TransformerDecoder(nn.Module):
         )
 
     def forward(self, tokens: Tensor, encoded: Encoded, state: TransformerState | None = None) -> Tensor:
-        """Scores [R, T, V] of what follows each token, as `Seq2SeqModel.decode`.
+        """States of which `output_projection` makes the scores of what follows each token, as `Seq2SeqModel.decode`:
+        [R, T, D], or with another width where the config has an `output_size`.
 
         Tokens may be padded on either side when there is no state, and not when there is one.
         """
@@ -142,20 +143,17 @@ class TransformerDecoder(nn.Module):
             )
         if state is not None:
             state.length += tokens.shape[1]
-        return self._scores(x)
+        return self._last_states(x)
 
     def _layer(self, number: int) -> DecoderLayer:
         layer = self.layers[number]
         assert isinstance(layer, DecoderLayer)
         return layer
 
-    def _scores(self, x: Tensor) -> Tensor:
+    def _last_states(self, x: Tensor) -> Tensor:
         if self.norm is not None:
             x = self.norm(x)
-        if self.projection is not None:
-            x = self.projection(x)
-        scores: Tensor = self.output_projection(x)
-        return scores
+        return x if self.projection is None else self.projection(x)
 
     def _left_padding(self, tokens: Tensor) -> Tensor | None:
         """True at padding, [B, T], if some comes before tokens; what comes after them is hidden by causality."""

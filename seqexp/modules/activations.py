@@ -29,11 +29,6 @@ def activation_function(activation: Activation) -> Callable[[Tensor], Tensor]:
     return _FUNCTIONS[activation]
 
 
-def _relu(x: Tensor) -> Tensor:
-    # In place: the linear layer before it does not need its output for the backward pass.
-    return F.relu(x, inplace=True)
-
-
 def _relu_squared(x: Tensor) -> Tensor:
     return F.relu(x).square()
 
@@ -43,7 +38,7 @@ def _identity(x: Tensor) -> Tensor:
 
 
 _FUNCTIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
-    Activation.relu: _relu,
+    Activation.relu: F.relu,
     Activation.relu_squared: _relu_squared,
     Activation.gelu: F.gelu,
     Activation.gelu_tanh: partial(F.gelu, approximate="tanh"),

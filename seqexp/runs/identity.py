@@ -11,6 +11,9 @@ IRRELEVANT = (
     "tracker",
     "log",
     "batch.num_workers",
+    "batch.fit_memory",
+    "memory",
+    "criterion.chunk_size",
     "validation.sanity",
     "validation.num_samples",
     "checkpoint.asynchronous",
@@ -20,8 +23,8 @@ IRRELEVANT = (
     "checkpoint.finetune_from",
     "task.data",
 )
-"""Keys of the root config that cannot change what a run computes. Of data and checkpoints that are read the content
-counts, not the place."""
+"""Keys of the root config that cannot change what a run computes, but for rounding. Of data and checkpoints that are
+read the content counts, not the place."""
 RELEVANT_WITH_ROLLBACK = ("checkpoint.every", "non_finite")
 """Keys that can only where a batch that is not finite sends the run back to its newest checkpoint. One that stops there
 has no result, so it is the same run as one that skips the batch, and may be resumed with that policy."""

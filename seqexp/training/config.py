@@ -21,6 +21,7 @@ from seqexp.trackers.base import TrackerConfig
 from seqexp.training.ema import EMAConfig
 from seqexp.training.finetuning import FinetuneConfig
 from seqexp.training.intervals import Interval
+from seqexp.training.memory import MemoryConfig
 from seqexp.training.non_finite import NonFiniteConfig, Policy
 from seqexp.training.step import NormalizeBy
 
@@ -39,6 +40,13 @@ class BatchConfig:
     """Most sentences of a micro-batch; null: no limit."""
     micro_batches: int = 1
     """Micro-batches of an update, over all processes: the batch size does not depend on how many share the work."""
+    fit: bool = False
+    """Find the largest `max_tokens` that fits into memory before the first update, by trial, in less than a minute.
+    `micro_batches` then changes with it, so that an update has as many tokens as `max_tokens` x `micro_batches` say.
+    The run keeps what was found, also when it is resumed on another machine."""
+    fit_memory: int | None = None
+    """With `fit`, memory in MiB that an update may take besides what the process has before it; null: nine tenths of
+    what is free, on the GPU or, where there is none, in the machine or the job's share of it."""
     multiple_of: int = 1
     """Micro-batches have a multiple of so many sentences where they can; none is dropped for it."""
     normalize_by: NormalizeBy = NormalizeBy.targets
@@ -66,6 +74,10 @@ class BatchConfig:
             self.max_tokens,
             "give it or batch.max_sentences a number",
         )
+        require(not self.fit or self.max_tokens is not None, "fit", "true", "give batch.max_tokens a number with it")
+        memory = self.fit_memory
+        require(memory is None or memory > 0, "fit_memory", memory, "a number above 0, or null for what is free")
+        require(self.fit or memory is None, "fit_memory", memory, "it needs batch.fit=true")
         require(self.micro_batches > 0, "micro_batches", self.micro_batches, "a count above 0")
         for name in ("multiple_of", "pad_to_multiple"):
             require(getattr(self, name) > 0, name, getattr(self, name), "a count above 0")
@@ -214,6 +226,7 @@ class TrainConfig(CommandConfig):
     batch: BatchConfig = field(default_factory=BatchConfig)
     ema: EMAConfig = field(default_factory=EMAConfig)
     precision: PrecisionConfig = MISSING
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
     non_finite: NonFiniteConfig = field(default_factory=NonFiniteConfig)
     distributed: DistributedConfig = MISSING
     validation: ValidationConfig = field(default_factory=ValidationConfig)

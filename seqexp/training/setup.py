@@ -4,7 +4,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,13 @@ from seqexp.checkpoint.retention import Retention
 from seqexp.checkpoint.store import CheckpointStore
 from seqexp.checkpoint.writing import ALONE, Writers
 from seqexp.config.build import build
+from seqexp.criterions.base import Criterion
 from seqexp.data.batching import BatchLimits
 from seqexp.data.padding import Padding
+from seqexp.data.split import Split
 from seqexp.distributed.base import Layout
 from seqexp.distributed.world import World
+from seqexp.generators.base import Generator
 from seqexp.models.base import Model
 from seqexp.optimizers.base import trains_other_weights, weights_to_evaluate
 from seqexp.optimizers.parameter_groups import parameter_groups
@@ -36,7 +39,9 @@ from seqexp.training.display import Display, format_metrics
 from seqexp.training.ema import build_ema
 from seqexp.training.evaluation import Evaluation, Evaluator
 from seqexp.training.finetuning import Source, TakenOver, take_over
+from seqexp.training.fit import FittedBatch, fit_batch
 from seqexp.training.freezing import freeze
+from seqexp.training.memory import change_blocks
 from seqexp.training.non_finite import NonFiniteReports
 from seqexp.training.progress import Progress
 from seqexp.training.restore import load_weights, restore
@@ -86,13 +91,14 @@ class Training:
         precision.prepare(self.model)
         criterion = task.build_criterion(config.criterion).to(self.device)
         generator = task.build_generator(config.generator) if config.validation.scores else None
-        limits = BatchLimits(config.batch.max_tokens, config.batch.max_sentences, config.batch.multiple_of)
-        self.evaluate = Evaluator(task, criterion, generator, config.scorer, limits, precision, self.world)
         self.final_splits = self._final_splits()
         self.valid_splits = {name: task.load_split(name, self.model) for name in config.validation.splits}
         self.store = self._build_store()
         padding = Padding(config.batch.num_buckets, config.batch.pad_to_multiple)
         train = task.load_split("train", self.model, for_training=True, padding=padding)
+        self.fitted = self._fit_batch(train, criterion, precision, generator) if config.batch.fit else None
+        self.config = config = config if self.fitted is None else self.fitted.applied(config)
+        limits = BatchLimits(config.batch.max_tokens, config.batch.max_sentences, config.batch.multiple_of)
         self.data = EpochData(
             train,
             limits,
@@ -107,10 +113,14 @@ class Training:
         if self.world.size > config.batch.micro_batches and self.world.is_first:
             text = "batch.micro_batches=%d is less than the %d processes: the others have nothing to compute"
             logger.warning(text, config.batch.micro_batches, self.world.size)
+        if self.fitted is not None:
+            limits = replace(limits, max_tokens=self.fitted.evaluation_max_tokens)
+        self.evaluate = Evaluator(task, criterion, generator, config.scorer, limits, precision, self.world)
         # Before the optimizer: it may change the parameters.
         blocks = self.model.blocks()
         loss = Loss(self.model, criterion)
         wrapped = self.layout.wrap(loss, self.model, blocks=blocks, product_dtype=precision.product_dtype)
+        change_blocks(self.model, config.memory, self.device)
         self.step = TrainStep(
             model=self.model,
             criterion=criterion,
@@ -137,9 +147,7 @@ class Training:
         optimizer = self.layout.make_optimizer(lambda groups: build(config, params=groups), groups)
         own = self.layout.own_optimizer(optimizer)
         if own is not optimizer and trains_other_weights(own):
-            raise UserError("this optimizer averages weights, of which a process would have a part: use distributed=ddp")
-                "this optimizer averages weights, of which each process would have some: use distributed=ddp"
-            )
+            raise UserError("this optimizer averages weights, of which each process would have a part: use ddp")
         return optimizer
 
     def train(self, journal: Journal) -> Progress:
@@ -169,6 +177,45 @@ class Training:
             logger.info("resuming after update %d", checkpoint.update)
         self.layout.require_equal_weights(self.model)
         return trainer.train()
+
+    def describe(self) -> None:
+        """Write into the run's directory what was found for it."""
+        if self.fitted is not None:
+            self.fitted.save(self.run)
+
+    def _fit_batch(
+        self, train: Split, criterion: Criterion, precision: Precision, generator: Generator | None
+    ) -> FittedBatch:
+        """What the run has found before, or finds now, in the first process.
+
+        Raises:
+            UserError: the layout is not one whose processes have all of the model; or nothing fits.
+        """
+        if self.layout.in_step:
+            raise UserError(
+                "batch.fit=true tries updates in one process, and with distributed=fsdp none has the whole model: give "
+                "batch.max_tokens"
+            )
+        fitted = FittedBatch.of_run(self.run.path)
+        if fitted is None:
+            finals = [self.task.load_split(name, self.model) for name in self.final_splits]
+            others = [*self.valid_splits.values(), *finals]
+            config = self.config
+            step = TrainStep(
+                model=self.model,
+                criterion=criterion,
+                optimizer=build(config.optimizer, params=parameter_groups(self.model, config.optimizer)),
+                precision=precision,
+                device=self.device,
+                clip_norm=config.clip_norm,
+                seed=config.seed,
+                normalize_by=config.batch.normalize_by,
+            )
+            found = self.world.from_first(lambda: asdict(fit_batch(config, step, train, others, generator)))
+            fitted = FittedBatch(**found)
+        if self.parent is not None:
+            self.same_order &= fitted.same_batches(FittedBatch.of_run(self.parent.path.parent.parent))
+        return fitted
 
     def _found(self, find: Callable[[], Checkpoint | None]) -> Checkpoint | None:
         """The checkpoint that the first process finds: what another sees on the disk may be older."""

@@ -86,8 +86,6 @@ class TrainStep:
         Args:
             share: what this process computes of it.
             totals: of the whole update; None where `share` is all of it.
-
-        Args:
             lr: of all parameters, or of each of the optimizer's groups by its name, which is empty where it has none.
 
         Returns:

@@ -20,6 +20,7 @@ from seqexp.training.ema import NoEMA
 from seqexp.training.intervals import is_due
 from seqexp.training.metrics import MetricBag
 from seqexp.training.non_finite import NonFiniteReports, Policy
+from seqexp.training.out_of_memory import out_of_memory_told
 from seqexp.training.progress import Progress
 from seqexp.training.restore import restore
 from seqexp.training.schedules import ALL, GroupSchedules
@@ -129,7 +130,8 @@ class Trainer:
             self.world.at(f"update {update}, epoch {epoch + 1}, micro-batch {self.progress.batch}")
             totals = self._agree(share)
             lrs = self.schedules.rates_at(update)
-            fault = step(share, update, lrs, self.metrics, totals)
+            with out_of_memory_told(step, share, self.progress, self.config):
+                fault = step(share, update, lrs, self.metrics, totals)
             if fault is None:
                 self._count(totals, lrs)
                 self.ema.update(self.progress.update)

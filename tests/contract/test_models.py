@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqexp.catalog import CATALOG, import_config
 from seqexp.config.build import build
@@ -223,6 +223,32 @@ def test_padding_gets_no_gradient(model: Seq2SeqModel, batch: PairBatch) -> None
         gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
     for right_gradient, left_gradient in zip(*gradients, strict=True):
         torch.testing.assert_close(left_gradient, right_gradient, atol=1e-6, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_the_weights_of_a_block_are_used_in_its_forward_only(model: Seq2SeqModel, batch: PairBatch) -> None:
+    """So a block can be recomputed, be compiled, or have its weights elsewhere: here they are nowhere outside."""
+    blocks = model.train().blocks()
+    parts = [id(part) for block in blocks for part in block.modules()]
+    assert parts and len(parts) == len(set(parts))
+    torch.manual_seed(1)
+    expected = model(batch).logits
+    kept = {parameter: parameter.clone() for block in blocks for parameter in block.parameters()}
+
+    def bring(block: nn.Module, *rest: Any) -> None:
+        for parameter in block.parameters():
+            parameter.copy_(kept[parameter])
+
+    def take_away(block: nn.Module, *rest: Any) -> None:
+        for parameter in block.parameters():
+            parameter.fill_(float("nan"))
+
+    for block in blocks:
+        take_away(block)
+        block.register_forward_pre_hook(bring)
+        block.register_forward_hook(take_away)
+    torch.manual_seed(1)
+    assert torch.equal(model(batch).logits, expected)
 
 
 def test_weights_round_trip(model: Seq2SeqModel, batch: PairBatch) -> None:

@@ -272,6 +272,43 @@ MISTAKES = [
         "examples",
     ),
     Mistake(
+        "a batch that is to fit, of no size",
+        "train",
+        [*TRAIN, "batch.fit=true", "batch.max_tokens=null", "batch.max_sentences=8"],
+        "batch.fit=true is not valid: give batch.max_tokens a number with it",
+    ),
+    Mistake(
+        "an update that is to fit and is smaller than an example",
+        "train",
+        [*TRAIN, "batch.fit=true", "batch.max_tokens=2", "batch.micro_batches=2"],
+        "batch.max_tokens=2 x batch.micro_batches=2 is smaller than the longest example, which has ... tokens: raise "
+        "it, or limit the length of examples",
+    ),
+    Mistake(
+        "memory for a batch that need not fit",
+        "train",
+        [*TRAIN, "batch.fit_memory=100"],
+        "batch.fit_memory=100 is not valid: it needs batch.fit=true",
+    ),
+    Mistake(
+        "every second block of none",
+        "train",
+        [*TRAIN, "memory.every_n_blocks=2"],
+        "memory.every_n_blocks=2 is not valid: it needs memory.activation_checkpoint=full or selective",
+    ),
+    Mistake(
+        "activations offloaded from a CPU to the CPU",
+        "train",
+        [*TRAIN, "distributed.device=cpu", "memory.activation_offload=true"],
+        "memory.activation_offload=True is not valid: it is for GPUs",
+    ),
+    Mistake(
+        "a negative chunk",
+        "train",
+        [*TRAIN, "criterion.chunk_size=-1"],
+        "criterion.chunk_size=-1 is not valid: a count above 0, 0 for all at once, or null",
+    ),
+    Mistake(
         "a damaged manifest", "train", TRAIN, "data/manifest.json: not valid JSON: ...", truncate("data/manifest.json")
     ),
     Mistake(

@@ -5,7 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from seqexp.criterions.cross_entropy import CrossEntropy, CrossEntropyConfig, smoothed_cross_entropy
+from seqexp.criterions.cross_entropy import CrossEntropy, CrossEntropyConfig
+from seqexp.criterions.smoothed_cross_entropy import smoothed_cross_entropy
 
 PAD = 1
 

@@ -1,0 +1,102 @@
+"""What becomes of an update that does not fit into memory: a line that says what was too large, and what to change."""
+
+import contextlib
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqexp.data.batch import Batch
+from seqexp.runtime.errors import UserError
+from seqexp.training.config import TrainConfig
+from seqexp.training.memory import ActivationCheckpoint
+from seqexp.training.progress import Progress
+from seqexp.training.share import Share
+from seqexp.training.step import TrainStep
+
+NUM_NAMED_EXAMPLES = 10
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is no memory left. torch has a class for a GPU's only."""
+    allocation = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return allocation or isinstance(error, torch.OutOfMemoryError | MemoryError)
+
+
+@contextlib.contextmanager
+def out_of_memory_told(step: TrainStep, share: Share, progress: Progress, config: TrainConfig) -> Iterator[None]:
+    """Around an update. Where it runs out of memory, its gradients and tensors are freed, as other jobs of this process
+    may go on.
+
+    Raises:
+        UserError: it did.
+    """
+    begun: list[Batch] = []
+
+    def note(criterion: nn.Module, inputs: tuple[Any, ...]) -> None:
+        begun.append(inputs[1])
+
+    hook = step.criterion.register_forward_pre_hook(note)
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        message = f"{_where(begun, share, progress)} does not fit into {_whose(step)}: {_advice(config)}"
+        traceback.clear_frames(error.__traceback__)
+    else:
+        return
+    finally:
+        hook.remove()
+    begun.clear()
+    step.optimizer.zero_grad(set_to_none=True)
+    if step.device.type == "cuda":
+        torch.cuda.empty_cache()
+    raise UserError(message)
+
+
+def _where(begun: Sequence[Batch], share: Share, progress: Progress) -> str:
+    """E.g. `update 7 (epoch 1, micro-batch 2 of 4: 16 sentences x 40 source x 38 target tokens, examples 3, 17)`."""
+    place = f"update {progress.update}: epoch {progress.epoch + 1}"
+    if not begun:
+        return place
+    batch = begun[-1]
+    numbers = batch.indices.tolist()
+    named = ", ".join(map(str, islice(numbers, NUM_NAMED_EXAMPLES)))
+    more = f" and {len(numbers) - NUM_NAMED_EXAMPLES} more" if len(numbers) > NUM_NAMED_EXAMPLES else ""
+    number = f"{share.numbers[len(begun) - 1] + 1} of {share.num_micro_batches}"
+    return f"{place}, micro-batch {number} ({shape_of(batch)}; examples {named}{more})"
+
+
+def shape_of(batch: Batch) -> str:
+    """E.g. `16 sentences x 40 source x 38 target tokens`."""
+    widths = [f"{batch.num_sentences} sentences"]
+    for field in fields(batch):
+        tensor, name = getattr(batch, field.name), field.name.removesuffix("_tokens")
+        if isinstance(tensor, Tensor) and tensor.dim() == 2 and name not in (field.name, "previous"):
+            widths.append(f"{tensor.shape[1]} {name}")
+    return " x ".join(widths) + (" tokens" if len(widths) > 1 else "")
+
+
+def _whose(step: TrainStep) -> str:
+    return "the GPU's memory" if step.device.type == "cuda" else "memory"
+
+
+def _advice(config: TrainConfig) -> str:
+    """What to change, for all that is not done already. The first of them keep the run what it is."""
+    memory, batch = config.memory, config.batch
+    goes_on = []
+    if memory.activation_checkpoint is not ActivationCheckpoint.full:
+        goes_on.append("memory.activation_checkpoint=full")
+    if getattr(config.criterion, "chunk_size", None) == 0:
+        goes_on.append("criterion.chunk_size=null")
+    advice = [f"the same command with {' '.join(goes_on)} goes on"] if goes_on else []
+    limit = "batch.max_tokens" if batch.max_tokens is not None else "batch.max_sentences"
+    advice.append(f"a new run may have {limit} below {getattr(batch, limit.removeprefix('batch.'))}")
+    if not batch.fit:
+        advice[-1] += ", or batch.fit=true"
+    return "; ".join(advice)
