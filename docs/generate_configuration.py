@@ -24,6 +24,7 @@ from seqexp.score import ScoreConfig
 from seqexp.sync import SyncConfig
 from seqexp.training.config import TrainConfig
 from seqexp.validate import ValidateConfig
+from seqexp.verify import VerifyConfig
 
 PAGE = Path(__file__).with_name("configuration.md")
 COMMANDS = {
@@ -35,6 +36,7 @@ COMMANDS = {
     "interactive": InteractiveConfig,
     "score": ScoreConfig,
     "runs": RunsConfig,
+    "verify": VerifyConfig,
     "sync": SyncConfig,
 }
 SEVERAL = ("scorer", "tracker")
