@@ -47,7 +47,7 @@ def make_content(tmp_path: Path) -> MakeContent:
             tensors={MODEL: TensorSet.of(weights), OPTIMIZER: TensorSet(moments)},
             documents={
                 PROGRESS: {"update": update},
-                OPTIMIZER_SCALARS: {"options": ["lr"], "state": {"bias": {"step": 1.0}, "embedding": {}}},
+                OPTIMIZER_SCALARS: {"options": ["lr"], "groups": [], "state": {"bias": {"step": 1.0}, "embedding": {}}},
             },
         )
 

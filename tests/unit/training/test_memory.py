@@ -19,6 +19,7 @@ from seqexp.modules.activations import Activation
 from seqexp.runtime.errors import UserError
 from seqexp.training.diagnosis import Origin, find_origin
 from seqexp.training.memory import ActivationCheckpoint, MemoryConfig, change_block, change_blocks
+from seqexp.training.share import Share
 from seqexp.training.step import TrainStep
 
 from .conftest import TinyModel, make_batch
@@ -153,7 +154,7 @@ def test_what_is_not_finite_is_found_in_blocks_that_are_computed_twice(
     model.decoder.layers[1].feed_forward.inner.register_forward_hook(  # type: ignore[union-attr, index]
         lambda module, inputs, output: output * float("nan")
     )
-    assert find_origin(step, [BATCH], 0) == Origin("the output of decoder.layers.1.feed_forward.inner", 0)
+    assert find_origin(step, Share.whole([BATCH]), 0) == Origin("the output of decoder.layers.1.feed_forward.inner", 0)
 
 
 def test_nothing_is_changed_by_default() -> None:

@@ -13,6 +13,7 @@ from seqexp.training.memory import ActivationCheckpoint, MemoryConfig
 from seqexp.training.metrics import MetricBag
 from seqexp.training.out_of_memory import is_out_of_memory, out_of_memory_told
 from seqexp.training.progress import Progress
+from seqexp.training.share import Share
 from seqexp.training.step import TrainStep
 
 from .conftest import gradients
@@ -45,8 +46,8 @@ class Config:
 
 def message_of(step: TrainStep, batches: list[PairBatch], config: Any) -> str:
     progress = Progress(update=7, epoch=1)
-    with pytest.raises(UserError) as raised, out_of_memory_told(step, batches, progress, config):
-        step(batches, 7, 0.1, MetricBag())
+    with pytest.raises(UserError) as raised, out_of_memory_told(step, Share.whole(batches), progress, config):
+        step(Share.whole(batches), 7, 0.1, MetricBag())
     return str(raised.value)
 
 
@@ -90,8 +91,8 @@ def test_the_tensors_of_the_update_are_freed(make_step: Callable[..., TrainStep]
             return super().forward(model, batch)
 
     step = make_step(criterion=Large(RuntimeError(CPU_MESSAGE), 0))
-    with pytest.raises(UserError) as raised, out_of_memory_told(step, batches, Progress(), Config()):  # type: ignore[arg-type]
-        step(batches, 0, 0.1, MetricBag())
+    with pytest.raises(UserError) as raised, out_of_memory_told(step, Share.whole(batches), Progress(), Config()):  # type: ignore[arg-type]
+        step(Share.whole(batches), 0, 0.1, MetricBag())
     assert str(raised.value)
     assert kept[0]() is None
 
@@ -99,8 +100,11 @@ def test_the_tensors_of_the_update_are_freed(make_step: Callable[..., TrainStep]
 def test_other_errors_are_left_alone(make_step: Callable[..., TrainStep], batches: list[PairBatch]) -> None:
     step = make_step(criterion=Hungry(RuntimeError("shapes do not match"), 0))
     config: Any = Config()
-    with pytest.raises(RuntimeError, match="shapes"), out_of_memory_told(step, batches, Progress(), config):
-        step(batches, 0, 0.1, MetricBag())
+    with (
+        pytest.raises(RuntimeError, match="shapes"),
+        out_of_memory_told(step, Share.whole(batches), Progress(), config),
+    ):
+        step(Share.whole(batches), 0, 0.1, MetricBag())
     assert not is_out_of_memory(RuntimeError("shapes do not match"))
-    with out_of_memory_told(make_step(), batches, Progress(), config):
+    with out_of_memory_told(make_step(), Share.whole(batches), Progress(), config):
         pass
