@@ -17,6 +17,6 @@ def stop_reason(config: StopConfig, progress: Progress, scheduler: LRScheduler) 
         return f"stop.patience={config.patience}"
     if config.min_lr is not None and progress.update > 0:
         before, now = scheduler.lr_at(progress.update - 1), scheduler.lr_at(progress.update)
-        if now <= config.min_lr and now < before:
+        if now <= config.min_lr and now <= before:  # it rises during a warm-up only
             return f"stop.min_lr={config.min_lr}"
     return None

@@ -2,6 +2,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from seqexp.config.build import build
+from seqexp.lr_schedulers.constant import ConstantConfig
 from seqexp.lr_schedulers.inverse_sqrt import InverseSqrtConfig
 from seqexp.training.config import StopConfig
 from seqexp.training.progress import Progress
@@ -29,6 +30,13 @@ def test_each_rule(config: StopConfig, goes_on: Progress, ends: Progress) -> Non
 
 def test_a_low_rate_of_the_warmup_does_not_end_the_run() -> None:
     assert stop_reason(StopConfig(min_lr=0.5), Progress(update=10), SCHEDULE) is None
+
+
+def test_a_rate_that_came_down_long_ago_ends_the_run() -> None:
+    """As in a run that continues one at the end of its schedule."""
+    constant = build(ConstantConfig(warmup_updates=5), lr=0.1, max_updates=None)
+    assert stop_reason(StopConfig(min_lr=0.1), Progress(update=3), constant) is None
+    assert stop_reason(StopConfig(min_lr=0.1), Progress(update=50), constant) == "stop.min_lr=0.1"
 
 
 def test_only_a_run_without_any_rule_gets_one() -> None:
