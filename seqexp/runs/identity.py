@@ -18,14 +18,13 @@ IRRELEVANT = (
     "validation.num_samples",
     "checkpoint.asynchronous",
     "checkpoint.keep_last",
-    "checkpoint.keep_every_updates",
     "checkpoint.continue_from",
     "checkpoint.finetune_from",
     "task.data",
 )
 """Keys of the root config that cannot change what a run computes, but for rounding. Of data and checkpoints that are
 read the content counts, not the place."""
-RELEVANT_WITH_ROLLBACK = ("checkpoint.every", "non_finite")
+RELEVANT_WITH_ROLLBACK = ("checkpoint.every", "checkpoint.keep_every_updates", "non_finite")
 """Keys that can only where a batch that is not finite sends the run back to its newest checkpoint. One that stops there
 has no result, so it is the same run as one that skips the batch, and may be resumed with that policy."""
 

@@ -134,7 +134,7 @@ class CheckpointConfig:
     keep_best: int = 1
     """Best ones to keep besides; they are written at validations."""
     keep_every_updates: int | None = None
-    """Keep those besides whose update is a multiple of this; null: none. They are written where `every` says."""
+    """Write one besides at every multiple of this, and keep it; null: none."""
     metric: str = "loss"
     """Validation metric that says which is best: `loss`, `nll_loss`, `perplexity` or the name of a scorer; of a split
     that is not the first of `validation.splits`, `<split>/loss`, ..."""

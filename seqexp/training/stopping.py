@@ -16,8 +16,7 @@ def stop_reason(config: StopConfig, progress: Progress, scheduler: LRScheduler) 
     if config.patience is not None and progress.num_validations_since_best >= config.patience:
         return f"stop.patience={config.patience}"
     if config.min_lr is not None and progress.lrs:
-        # Lower than the last update's: a low rate of the warm-up does not end the run.
         now = scheduler.lr_at(progress.update)
-        if now <= config.min_lr and now < max(progress.lrs.values()):
+        if now <= config.min_lr and now <= max(progress.lrs.values()):  # it rises during a warm-up only
             return f"stop.min_lr={config.min_lr}"
     return None

@@ -225,9 +225,14 @@ class Trainer:
         if self._validation_is_due():
             validated = self._validate()
             progress.stop_reason = progress.stop_reason or stop_reason(config.stop, progress, self.schedules)
-        due = is_due(config.checkpoint.every, progress.saved, progress.now) or progress.stop_reason
+        due = self._checkpoint_is_due(made=made)
         if due or (validated and self.world.from_first(lambda: self.store.would_keep(progress.valid))):
             self._save()
+
+    def _checkpoint_is_due(self, *, made: bool) -> bool:
+        progress, config = self.progress, self.config.checkpoint
+        is_kept = made and config.keep_every_updates is not None and progress.update % config.keep_every_updates == 0
+        return is_kept or bool(progress.stop_reason) or is_due(config.every, progress.saved, progress.now)
 
     def _validation_is_due(self) -> bool:
         progress, validation = self.progress, self.config.validation

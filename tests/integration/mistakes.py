@@ -418,8 +418,8 @@ MISTAKES = [
         "a model that does not fit the one to begin with",
         "train",
         [*TRAIN, "checkpoint.finetune_from=run", "model.encoder.num_layers=2"],
-        f"checkpoint.finetune_from={CHECKPOINT}: encoder.layers.1.... is not in the checkpoint; let it begin fresh "
-        "with finetune.fresh=[encoder.layers.1....], or all that do not fit with finetune.strict=false",
+        f"checkpoint.finetune_from={CHECKPOINT}: encoder.layers.1... is not in the checkpoint; let it begin fresh "
+        "with finetune.fresh=[encoder.layers.1...], or all that do not fit with finetune.strict=false",
     ),
     Mistake(
         "frozen parameters in a run that is continued",

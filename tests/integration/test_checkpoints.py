@@ -10,7 +10,18 @@ import torch
 from safetensors.torch import load_file
 
 from seqexp.checkpoint import writing
-from seqexp.checkpoint.layout import Weights, open_checkpoint
+from seqexp.checkpoint.layout import (
+    MODEL,
+    OPTIMIZER,
+    OPTIMIZER_SCALARS,
+    PROGRESS,
+    Checkpoint,
+    Weights,
+    open_checkpoint,
+    read_json,
+)
+from seqexp.checkpoint.tensors import Part, TensorSet
+from seqexp.checkpoint.writing import Content
 from seqexp.runs.journal import read_journal
 
 from .conftest import TINY, Command, prepared
@@ -166,6 +177,14 @@ def test_the_best_three_by_a_metric_of_another_split(data: Path, command: Comman
     assert read_result(command("validate", "run=run", "scores=false")[0])["update"] == best[0]
 
 
+def test_multiples_are_written_and_kept(data: Path, command: Command) -> None:
+    keeping = ["checkpoint.every.updates=4", "checkpoint.keep_every_updates=5", "checkpoint.keep_last=1"]
+    arguments = [*SHORT, f"task.data={data}", "run.dir=run", "stop.max_updates=12", "checkpoint.keep_best=0"]
+    command("train", *arguments, *keeping, "validation.every.updates=100")
+    assert [line["update"] for line in lines_of("run", "checkpoint")] == [4, 5, 9, 10, 12]
+    assert updates_of("run") == [5, 10, 12]
+
+
 def test_validation_begins_after_some_updates(data: Path, command: Command) -> None:
     options = ["stop.max_updates=11", "validation.every.updates=3", "validation.after_updates=5"]
     command("train", *SHORT, f"task.data={data}", "run.dir=run", *options)
@@ -196,6 +215,42 @@ def test_a_signal_waits_for_what_is_being_written(
         failing(command, capsys, "train", *arguments)
     assert updates_of("run") == [4, 8, 9] or updates_of("run") == [8, 9]
     assert lines_of("run", "checkpoint")[-1]["update"] == 9
+
+
+# Parts
+
+
+def half_of(whole: Checkpoint, number: int) -> Content:
+    """What one of two processes would hold of a checkpoint: half of the rows of every tensor."""
+    tensors = {}
+    for name in (MODEL, OPTIMIZER):
+        files = whole.tensors(name)
+        parts = {}
+        for key in files.names():
+            shape = files.shape(key)
+            middle = (shape[0] + 1) // 2
+            start, stop = (0, middle) if number == 0 else (middle, shape[0])
+            parts[key] = Part(files.read(key)[start:stop], start, shape)
+        tensors[name] = TensorSet(parts, files.aliases)
+    documents = {name: read_json(whole.path / name) for name in (PROGRESS, OPTIMIZER_SCALARS)}
+    task = whole.path / "task"
+    files_of_task = {path.name: path for path in task.iterdir()}
+    return Content(whole.update, whole.metrics, whole.config(), files_of_task, tensors, documents)
+
+
+def test_a_checkpoint_in_parts_is_used_and_continued(run: str, data: Path, command: Command) -> None:
+    whole, parts = Path("run/checkpoints/update-00000008"), Path("parts")
+    for number in (1, 0):
+        writing.write_checkpoint(parts, half_of(open_checkpoint(whole), number), writing.Writers(number, 2, "one"))
+    assert len(list(parts.glob("model-*.safetensors"))) == len(list(parts.glob("training/optimizer-*"))) == 2
+    texts = []
+    for path in (whole, parts):
+        result = read_result(command("generate", f"run={path}", "split=valid", f"output={path.name}-out")[0])
+        texts.append(Path(result["hypotheses"]).read_text())
+        more = ["stop.max_updates=10", f"checkpoint.continue_from={path}", f"run.dir=from-{path.name}"]
+        command("train", *SHORT, f"task.data={data}", *more, "batch.order=as_is")
+    assert texts[0] == texts[1]
+    assert weights_of(Path(f"from-{whole.name}"))["10"] == weights_of(Path("from-parts"))["10"]
 
 
 # Averages

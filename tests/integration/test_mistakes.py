@@ -49,6 +49,6 @@ def test_mistake(
     assert re.fullmatch(pattern, last), last
     assert "Traceback" not in printed
     if mistake.command != "train" or "--multirun" not in mistake.arguments:
-        assert [line for line in others if not line.startswith(("run: ", "model: ", "taken over"))] == []
+        assert [line for line in others if not line.startswith(("run: ", "model: ", "taken over", "frozen: "))] == []
     new = {path.relative_to(tmp_path).parts[0] for path in set(tmp_path.rglob("*")) - before}
     assert sorted(new) == mistake.left
