@@ -29,7 +29,7 @@ class Hook(StrEnum):
     fp16 = "fp16"
     """In half of the bits; large gradients overflow."""
     bf16 = "bf16"
-    """In half of the bits, with the range of float32."""
+    """In half of the bits, with the range of float32; on GPUs only."""
 
 
 @dataclass
@@ -74,6 +74,9 @@ class DDP(Layout):
     def __init__(self, config: DDPConfig, *, world: World) -> None:
         super().__init__(config, world=world)
         self.config = config
+        hook = config.communication.hook
+        suits = hook is not Hook.bf16 or world.device.type == "cuda"
+        require(suits, "distributed.communication.hook", hook, "it needs GPUs; fp16 works on a CPU too")
 
     @property
     def num_averaged(self) -> int:

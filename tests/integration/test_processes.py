@@ -12,6 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from seqexp.distributed.ddp import DDPConfig
+from seqexp.distributed.launch import in_processes
 from seqexp.runs.journal import read_journal
 
 from .conftest import TINY, Command
@@ -106,6 +108,19 @@ def test_resumed_by_two_it_ends_as_if_never_interrupted(
     assert metrics_of(tmp_path / "broken") == metrics_of(tmp_path / "whole")
 
 
+def test_options_of_ddp() -> None:
+    """Shares, accumulation, idle processes, skipped layers, a criterion with a parameter, all with 64 bits; 16 on the
+    way."""
+    sys.modules.pop("layouts", None)
+    import layouts
+
+    found = in_processes(DDPConfig(num_processes=2), layouts.differences)
+    for name in ("static", "unused", "copied"):
+        assert found[name] < 1e-12, name
+    assert 1e-6 < found["fp16"] < 1e-2
+    assert found["seen by"] == 2
+
+
 FAULTS = {
     "raise": ["rank 1 (update 2, epoch 1, micro-batch 4): RuntimeError: the criterion broke"],
     "exit": ["rank 1 (update 2, epoch 1, micro-batch 4) ended with exit status 3"],
@@ -121,7 +136,7 @@ FAULTS = {
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_fault_of_one_process_ends_all(tmp_path: Path, data: Path, kind: str) -> None:
     run = tmp_path / "run"
-    options = [*TINY, *FAULTY, *TWO, "distributed.timeout_seconds=4", f"task.data={data}", f"run.dir={run}"]
+    options = [*TINY, *FAULTY, *TWO, "distributed.timeout_seconds=10", f"task.data={data}", f"run.dir={run}"]
     more = ["validation.scores=false"] + (["batch.num_workers=1"] if kind == "worker" else [])
     mark = f"MARK={tmp_path}"
     done = subprocess.run(
