@@ -130,7 +130,7 @@ def test_what_is_not_finite_is_so_for_all(
     assert report["in_micro_batch"] == alone["in_micro_batch"]
     assert report["rank"] == report["in_micro_batch"] % 2
     assert two["message"].startswith(f"rank {report['rank']}: update {two['update']}: the output of criterion")
-    assert [17] == [e["id"] for part in report["micro_batches"] for e in part["examples"] if e["id"] == 17]
+    assert [e["id"] for part in report["micro_batches"] for e in part["examples"] if e["id"] == 17] == [17]
 
 
 def test_options_of_ddp() -> None:
