@@ -1,6 +1,7 @@
 """A criterion that harms its process: named by `plugins=[faulty]`, told what to do by the variable FAULT.
 
-FAULT is `<kind>:<rank>:<micro-batch of training that the rank has begun, from 1>`.
+FAULT is `<kind>:<rank>:<micro-batch of training that the rank has begun, from 1>`, or `poison:0:<example>` for an example
+whose loss is not a number.
 """
 
 import multiprocessing
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from seqexp.checkpoint import writing
 from seqexp.criterions.base import LossOutput
 from seqexp.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropy, LabelSmoothedCrossEntropyConfig
 from seqexp.data.batch import Batch
@@ -33,6 +35,8 @@ class Faulty(LabelSmoothedCrossEntropy):
         output = super().forward(model, batch)
         self.num_begun += model.training
         kind, rank, at = os.environ.get("FAULT", "none:0:0").split(":")
+        if kind == "poison" and model.training and int(at) in batch.indices.tolist():
+            return harm("nan", output)
         is_initialized = torch.distributed.is_initialized()
         own_rank = torch.distributed.get_rank() if is_initialized else 0
         first_attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"
@@ -54,6 +58,8 @@ def harm(kind: str, output: LossOutput) -> LossOutput:
         for worker in multiprocessing.active_children():
             assert worker.pid is not None
             os.kill(worker.pid, signal.SIGKILL)
+    if kind == "save":  # the next time
+        writing.write_parts = lambda *_: os._exit(3)  # type: ignore[assignment]
     if kind == "nan":
         return LossOutput(output.sum * float("nan"), output.num_targets, output.metrics)
     if kind.startswith("SIG"):
