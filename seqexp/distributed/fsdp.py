@@ -103,7 +103,7 @@ class FSDP(Layout):
         fully_shard(module, reshard_after_forward=False, **options)
         for each in module.modules():
             if isinstance(each, FSDPModule):
-                # Sums, not averages: gloo knows no others, and a power of two is no matter of rounding.
+                # The sum, as each process' gradient is divided by the targets of all.
                 each.set_gradient_divide_factor(1.0)
                 each.set_force_sum_reduction_for_comms(True)
         return module

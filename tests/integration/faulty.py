@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from seqexp.checkpoint import writing
 from seqexp.criterions.base import LossOutput
 from seqexp.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropy, LabelSmoothedCrossEntropyConfig
 from seqexp.data.batch import Batch
@@ -56,6 +57,8 @@ def harm(kind: str, output: LossOutput) -> LossOutput:
         for worker in multiprocessing.active_children():
             assert worker.pid is not None
             os.kill(worker.pid, signal.SIGKILL)
+    if kind == "save":  # the next time
+        writing.write_parts = lambda *_: os._exit(3)  # type: ignore[assignment]
     if kind.startswith("SIG"):
         os.kill(os.getpid(), signal.Signals[kind])
     return output
