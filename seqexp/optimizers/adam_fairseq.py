@@ -14,8 +14,8 @@ class AdamFairseqConfig(AdamBaseConfig):
     """What fairseq calls `adam`, for recipes that are to be reproduced to the last digit: `adamw` with another epsilon.
     `adamw` corrects the running size for its start at zero before it adds `eps`, this one after, as if `eps` were eps /
     sqrt(1 - betas[1] ** step) there: 7 times as large at first with the default `betas`, and the same after a few
-    hundred updates. Where gradients are much larger than `eps`, as mostly, the two are one, and `adamw` is the faster.
-    (fairseq's default `adam_betas` is [0.9, 0.999].)"""
+    hundred updates. Where gradients are much larger than `eps`, as mostly, the two are one, and `adamw` has the
+    fused kernel. (fairseq's default `adam_betas` is [0.9, 0.999].)"""
 
     _target_: str = "seqexp.optimizers.adam_fairseq.AdamFairseq"
 

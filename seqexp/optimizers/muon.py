@@ -21,7 +21,7 @@ class MuonScale(StrEnum):
 @dataclass
 class MuonConfig(SingleOptimizerConfig):
     """For the weight matrices of hidden layers and nothing else: the preset `optimizer=muon` is a `composite` of it and
-    `adamw` for the rest. Decoupled weight decay. Its products take a GPU little time, and a CPU much."""
+    `adamw` for the rest. Decoupled weight decay. It multiplies matrices at every update, which is for GPUs."""
 
     fields_as_arguments: ClassVar[bool] = True
 

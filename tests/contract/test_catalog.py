@@ -102,3 +102,21 @@ def flatten(content: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     for key, value in content.items():
         leaves += flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
     return leaves
+
+
+def test_a_composite_of_ones_own(tmp_path: Path) -> None:
+    """As the docstring of `CompositeConfig` shows it."""
+    (tmp_path / "optimizer").mkdir()
+    (tmp_path / "optimizer/mine.yaml").write_text(
+        "defaults: [schema/composite@_here_, schema/sgd@groups.tables.optimizer, schema/adamw@groups.rest.optimizer,"
+        " /lr_scheduler/schema/constant@groups.tables.lr_scheduler, _self_]\n"
+        "groups: {tables: {parameters: [embedding]}}\n"
+    )
+    GlobalHydra.instance().clear()
+    register("train", TrainConfig, schemas(*CATALOG))
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=config_dir()):
+        node = hydra.compose("train", ["optimizer=mine", f"hydra.searchpath=[file://{tmp_path}]"])
+    groups = typed(node, TrainConfig).optimizer.groups_of_parameters()
+    assert groups["tables"].parameters == ["embedding"]
+    assert [type(group.optimizer).__name__ for group in groups.values()] == ["SGDConfig", "AdamWConfig"]
+    assert [type(group.lr_scheduler).__name__ for group in groups.values()] == ["ConstantConfig", "NoneType"]
