@@ -19,6 +19,7 @@ from seqexp.runs.directory import RunDirectory, read_json
 from seqexp.runtime.errors import UserError
 from seqexp.runtime.files import write_json
 from seqexp.training.config import BatchConfig, TrainConfig
+from seqexp.training.memory import ActivationCheckpoint, require_possible
 from seqexp.training.probe import Report, Sizes, Trial, probe
 from seqexp.training.step import TrainStep
 
@@ -78,8 +79,10 @@ def fit_batch(
 
     Raises:
         UserError: not even the longest example fits.
+        ValueError: an option of `memory` is not for this model or device.
     """
     started = time.monotonic()
+    require_possible(step.model, config.memory, step.device)
     plans = [split.plan(BatchLimits(), order=Order.by_length) for split in (train, *others)]
     least = max((plan.largest_size for plan in plans), default=1)
     most = tokens_of_update(config.batch)
@@ -180,4 +183,5 @@ def run_trial(trial: Trial) -> Report:
 
 def too_small_advice(config: TrainConfig) -> str:
     advice = "limit the length of examples, use a smaller model"
-    return advice if config.memory.is_on else f"{advice}, or memory.activation_checkpoint=full"
+    full = config.memory.activation_checkpoint is ActivationCheckpoint.full
+    return advice if full else f"{advice}, or memory.activation_checkpoint=full"

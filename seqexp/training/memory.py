@@ -69,18 +69,25 @@ def change_blocks(model: Model, config: MemoryConfig, device: torch.device) -> N
     """
     if not config.is_on:
         return
-    blocks = model.blocks()
-    right = f"{type(model).__name__} does not say what its blocks are, so nothing can be done to them; leave it out"
-    require(bool(blocks), "memory", "...", right)
-    offloads = config.activation_offload
-    require(not offloads or device.type != "cpu", "memory.activation_offload", True, "it is for GPUs")
-    for number, block in enumerate(blocks):
+    require_possible(model, config, device)
+    for number, block in enumerate(model.blocks()):
         change_block(
             block,
             config.activation_checkpoint if number % config.every_n_blocks == 0 else ActivationCheckpoint.none,
-            offload=offloads,
+            offload=config.activation_offload,
             compiled=config.compile,
         )
+
+
+def require_possible(model: Model, config: MemoryConfig, device: torch.device) -> None:
+    """
+    Raises:
+        ValueError: as `change_blocks`.
+    """
+    right = f"{type(model).__name__} does not say what its blocks are, so nothing can be done to them; leave it out"
+    require(not config.is_on or bool(model.blocks()), "memory", "...", right)
+    offloads = config.activation_offload
+    require(not offloads or device.type != "cpu", "memory.activation_offload", True, "it is for GPUs")
 
 
 def change_block(block: nn.Module, mode: ActivationCheckpoint, *, offload: bool, compiled: bool) -> None:
