@@ -56,6 +56,8 @@ def harm(kind: str, output: LossOutput) -> LossOutput:
         for worker in multiprocessing.active_children():
             assert worker.pid is not None
             os.kill(worker.pid, signal.SIGKILL)
+    if kind.startswith("parent-"):
+        os.kill(os.getppid(), signal.Signals[kind.removeprefix("parent-")])
     if kind.startswith("SIG"):
         os.kill(os.getpid(), signal.Signals[kind])
     return output
