@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from seqexp.checkpoint.layout import Checkpoint, Weights, open_checkpoint
+from seqexp.checkpoint.layout import MODEL, Checkpoint, open_checkpoint
 from seqexp.checkpoint.retention import Retention
 from seqexp.checkpoint.store import CheckpointStore
 from seqexp.checkpoint.writing import ALONE, Writers
@@ -107,7 +107,7 @@ class Training:
         blocks = self.model.blocks()
         loss = Loss(self.model, criterion)
         wrapped = self.layout.wrap(loss, self.model, blocks=blocks, product_dtype=precision.product_dtype)
-        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        trained = precision.masters([weight for weight in self.model.parameters() if weight.requires_grad])
         self.step = TrainStep(
             model=self.model,
             criterion=criterion,
@@ -229,7 +229,7 @@ class Training:
         self.world.at("the final evaluation")
         best = self._found(self.store.best)
         assert best is not None
-        load_weights(self.model, self.layout, best, Weights.validated)
+        load_weights(self.model, self.layout, best, MODEL)
         splits = {name: self.task.load_split(name, self.model) for name in self.final_splits}
         with self.layout.evaluated(self.model) as model:
             return best, {name: self.evaluate(model, split) for name, split in splits.items()}

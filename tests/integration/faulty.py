@@ -1,7 +1,7 @@
 """A criterion that harms its process: named by `plugins=[faulty]`, told what to do by the variable FAULT.
 
-FAULT is `<kind>:<rank>:<micro-batch of training that the rank has begun, from 1>`, or `poison:0:<example>` for an example
-whose loss is not a number.
+FAULT is `<kind>:<rank>:<micro-batch of training that the rank has begun, from 1>`, or `poison:0:<example>` for an
+example whose loss is not a number.
 """
 
 import multiprocessing

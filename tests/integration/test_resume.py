@@ -72,10 +72,11 @@ def die_at(update: int, monkeypatch: pytest.MonkeyPatch) -> None:
         ("data", ["lr_scheduler=inverse_sqrt", "optimizer=adamw", "model.encoder.layerdrop=0.3"]),
         ("data", ["ema.decay=0.9", "ema.start_update=6", "ema.every_updates=2", "precision=bf16_memory_efficient"]),
         ("data", ["ema.decay=0.9", "ema.use_for_validation=false", "checkpoint.asynchronous=false"]),
+        ("data", ["precision=bf16_master", "freeze=[encoder.layers.*]", "ema.decay=0.9"]),
         ("bpe_data", ["task.sampling.dropout=0.3"]),
         ("raw_data", ["task.sampling.dropout=0.3", "batch.num_workers=2"]),
     ],
-    ids=["default", "workers", "layerdrop", "ema", "ema-beside", "sampling", "raw-sampling-workers"],
+    ids=["default", "workers", "layerdrop", "ema", "ema-beside", "master", "sampling", "raw-sampling-workers"],
 )
 def test_crashes_change_nothing(
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""Weights and optimizer state shared out over processes: the same result, checkpoints in parts, any layout reads them."""
+"""Weights and optimizer state shared out over processes: the same result, and checkpoints that any layout reads."""
 
 import json
 import re
@@ -66,7 +66,7 @@ def assert_same_result(run: Path, other: Path) -> None:
 def test_two_processes_are_one_and_their_checkpoint_is_read_by_one_and_by_three(
     tmp_path: Path, data: Path, command: Command
 ) -> None:
-    """In 64 bits with Adam, dropout, updates of three micro-batches, tied and frozen weights, a moving average, scores."""
+    """In 64 bits with Adam, dropout, updates of three micro-batches, tied and frozen weights, a moving average."""
     options = [*OPTIONS, "precision=fp64", "batch.micro_batches=3", "ema.decay=0.8", f"task.data={data}"]
     options += ["freeze=[decoder.layers.0.feed_forward_norm.*]", "non_finite.policy=skip"]
     one, two = tmp_path / "one", tmp_path / "two"
@@ -104,8 +104,8 @@ def test_two_processes_are_one_and_their_checkpoint_is_read_by_one_and_by_three(
 def test_resumed_by_two_it_ends_as_if_never_interrupted(
     tmp_path: Path, data: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rank 1 dies while a checkpoint is written, then gets a SIGTERM; bit for bit, with fp16's loss scale."""
-    options = [*OPTIONS, *FAULTY, "precision=fp16", "precision.window=3", f"task.data={data}", *layout("fsdp", 2)]
+    """Rank 1 dies while a checkpoint is written, then gets a SIGTERM; bit for bit, with weights in 16 and in 32 bits."""
+    options = [*OPTIONS, *FAULTY, "precision=bf16_master", f"task.data={data}", *layout("fsdp", 2)]
     options += ["validation.scores=false"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     command("train", *options, f"run.dir={whole}")
@@ -134,7 +134,7 @@ def test_a_batch_that_is_not_finite_in_one_process_is_found_and_left_out(
     """With 16 bits on the way, and all else that may be chosen."""
     monkeypatch.setenv("FAULT", "poison:0:34")
     run = tmp_path / "run"
-    options = ["precision=bf16", "non_finite.policy=skip", "distributed.communication.weights=precision"]
+    options = ["precision=fp16", "non_finite.policy=skip", "distributed.communication.weights=precision"]
     options += ["distributed.cpu_offload=true", "distributed.reshard_after_forward=false", "validation.scores=false"]
     command("train", *OPTIONS, *FAULTY, *options, *layout("fsdp", 2), f"task.data={data}", f"run.dir={run}")
     (line,) = journal_of(run, "non_finite")
