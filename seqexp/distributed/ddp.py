@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from seqexp.config.base import require
 from seqexp.distributed.base import Layout, ProcessesConfig
 from seqexp.distributed.world import World
+from seqexp.runtime.errors import UserError
 
 _SYNCHRONISE_BUFFERS = next(
     name
@@ -31,7 +32,7 @@ class Hook(StrEnum):
     fp16 = "fp16"
     """In half of the bits; large gradients overflow."""
     bf16 = "bf16"
-    """In half of the bits, with the range of float32."""
+    """In half of the bits, with the range of float32; on GPUs only."""
 
 
 @dataclass
@@ -70,12 +71,30 @@ class DDPConfig(ProcessesConfig):
         )
 
 
+class _Wrapped(DistributedDataParallel):
+    """With one line for the mistake that torch tells in many."""
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        try:
+            return super().forward(*inputs, **options)
+        except RuntimeError as error:
+            if "find_unused_parameters=True" not in str(error):
+                raise
+            raise UserError(
+                "not every micro-batch uses all parameters of the model (layerdrop, say): give "
+                "distributed.find_unused_parameters=true"
+            ) from error
+
+
 class DDP(Layout):
     """torch's DistributedDataParallel; of one process alone, nothing."""
 
     def __init__(self, config: DDPConfig, *, world: World) -> None:
         super().__init__(config, world=world)
         self.config = config
+        hook = config.communication.hook
+        suits = hook is not Hook.bf16 or world.device.type == "cuda"
+        require(suits, "distributed.communication.hook", hook, "it needs GPUs; fp16 works on a CPU too")
 
     @property
     def num_averaged(self) -> int:
@@ -93,7 +112,7 @@ class DDP(Layout):
             return module
         config, device = self.config, self.world.device
         unsynchronised: dict[str, Any] = {_SYNCHRONISE_BUFFERS: False}
-        wrapped = DistributedDataParallel(
+        wrapped = _Wrapped(
             module,
             device_ids=[device] if device.type == "cuda" else None,
             bucket_cap_mb=config.bucket_cap_mb,

@@ -25,8 +25,8 @@ from seqexp.distributed.world import World
 from seqexp.runtime.errors import ProcessError, UserError
 
 RESULT = "result"
-PATIENCE_SECONDS = 10.0
-"""How long processes may live on when one of them has failed."""
+PATIENCE_SECONDS = 5.0
+"""At most how long processes may live on when one of them has failed."""
 STOPPED = tuple(128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2))
 """Exit statuses of a process that was asked to stop and did so in order."""
 
@@ -81,6 +81,8 @@ class _Supervisor:
     def __init__(
         self, number: int, config: ProcessesConfig, function: Callable[..., Any], arguments: tuple[Any, ...]
     ) -> None:
+        self.patience = min(PATIENCE_SECONDS, max(2.0, config.timeout_seconds / 12))
+        self.request = StopRequest(on_signal=self._pass_on)
         self.store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
         places = [
             Place("command", rank, number, rank, number, "127.0.0.1", self.store.port, os.getpid())
@@ -93,8 +95,7 @@ class _Supervisor:
         ]
 
     def run(self) -> Any:
-        request = StopRequest(on_signal=self._pass_on)
-        with request:
+        with self.request:
             try:
                 with _ignoring_interrupts():
                     for process in self.processes:
@@ -102,7 +103,7 @@ class _Supervisor:
                 self._look_after()
             finally:
                 self._end_all()
-        return self._outcome(request)
+        return self._outcome()
 
     def _look_after(self) -> None:
         """Until all have ended, or one has failed and the others had time to end."""
@@ -110,9 +111,10 @@ class _Supervisor:
         while running := [process for process in self.processes if process.exitcode is None]:
             wait([process.sentinel for process in running], timeout=0.5)
             for rank, process in enumerate(self.processes):
-                if process.exitcode not in (None, 0, *STOPPED) and until == float("inf"):
-                    until = time.monotonic() + PATIENCE_SECONDS
-                    publish(self.store, self._failure(rank, process.exitcode or 0))
+                code = process.exitcode
+                if code is not None and code not in (0, *STOPPED, *self._asked()) and until == float("inf"):
+                    until = time.monotonic() + self.patience
+                    publish(self.store, self._failure(rank, code))
             if time.monotonic() > until:
                 return
 
@@ -139,7 +141,11 @@ class _Supervisor:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, number)
 
-    def _outcome(self, request: StopRequest) -> Any:
+    def _asked(self) -> list[int]:
+        """Exit statuses of those that a signal has ended which we passed on, before they could note it."""
+        return [] if self.request.signal is None else [-self.request.signal]
+
+    def _outcome(self) -> Any:
         failure = published(self.store)
         if failure is not None:
             error: UserError = UserError(failure.message) if failure.status == 2 else ProcessError(failure.message)
@@ -148,9 +154,9 @@ class _Supervisor:
         codes = [process.exitcode for process in self.processes]
         if any(codes):
             stopped = [code for code in codes if code in STOPPED]
-            if request.signal is None and stopped:
-                request.signal = signal.Signals(stopped[0] - 128)
-            request.leave()
+            if self.request.signal is None and stopped:
+                self.request.signal = signal.Signals(stopped[0] - 128)
+            self.request.leave()
         return json.loads(self.store.get(RESULT))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from torch.distributed import Store, TCPStore, rendezvous  # type: ignore[attr-defined]
+from torch.distributed import PrefixStore, Store, TCPStore, rendezvous  # type: ignore[attr-defined]
 
 from seqexp.runtime.errors import UserError
 
@@ -33,6 +33,8 @@ class Place:
     """Process number of who started this one."""
     processors: int | None = None
     """That this process may use, where the launcher says it."""
+    attempt: str = "0"
+    """How often the launcher has started the processes again; torchrun then has the same store still."""
 
     @property
     def keeps_store(self) -> bool:
@@ -64,7 +66,7 @@ class Place:
         try:
             if self.launcher == "torchrun":
                 store: Store = next(iter(rendezvous("env://", self.rank, self.size, timeout=timeout)))[0]
-                return store
+                return PrefixStore(f"attempt-{self.attempt}", store)
             is_master = self.keeps_store and self.rank == 0
             return TCPStore(self.host, self.port, is_master=is_master, wait_for_workers=False, timeout=timeout)
         except RuntimeError as error:
@@ -85,7 +87,8 @@ def _torchrun(environment: Mapping[str, str]) -> Place | None:
     rank, size, local_rank = (int(environment[name]) for name in names[:3])
     local_size = int(environment.get("LOCAL_WORLD_SIZE", size))
     host, port = environment["MASTER_ADDR"], int(environment["MASTER_PORT"])
-    return Place("torchrun", rank, size, local_rank, local_size, host, port, os.getppid())
+    attempt = environment.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return Place("torchrun", rank, size, local_rank, local_size, host, port, os.getppid(), attempt=attempt)
 
 
 def _srun(environment: Mapping[str, str]) -> Place | None:

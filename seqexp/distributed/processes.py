@@ -120,14 +120,7 @@ def joined(place: Place, config: ProcessesConfig) -> Iterator[World]:
     """
     device = _device(place, config)
     store = place.store(timedelta(seconds=START_SECONDS))
-    # What runs on a CPU, the collectives of control among it, goes through gloo, also beside GPUs.
-    distributed.init_process_group(
-        "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl",
-        store=PrefixStore("group", store),
-        rank=place.rank,
-        world_size=place.size,
-        timeout=timedelta(seconds=LIMIT * config.timeout_seconds),
-    )
+    _make_group(place, store, device, config.timeout_seconds)
     own: Store = store.clone()  # type: ignore[attr-defined]
     watch = Watch(own, place.rank, place.size, config.timeout_seconds, place.parent, place.shows_errors)
     world = Processes(place, store, watch, device, config.alone_timeout_seconds)
@@ -146,6 +139,28 @@ def joined(place: Place, config: ProcessesConfig) -> Iterator[World]:
     watch.leave()
     _last_to_leave(place, store, watch)
     distributed.destroy_process_group()
+
+
+def _make_group(place: Place, store: Store, device: torch.device, timeout_seconds: float) -> None:
+    """
+    Raises:
+        ProcessError: not all processes have come.
+    """
+    try:
+        # To start may take one of them longer than anything later.
+        store.set(f"started/{place.rank}", "")
+        store.wait([f"started/{rank}" for rank in range(place.size)], timedelta(seconds=START_SECONDS))
+        # What runs on a CPU, the collectives of control among it, goes through gloo, also beside GPUs.
+        distributed.init_process_group(
+            "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl",
+            store=PrefixStore("group", store),
+            rank=place.rank,
+            world_size=place.size,
+            timeout=timedelta(seconds=LIMIT * timeout_seconds),
+        )
+    except RuntimeError as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise ProcessError(f"rank {place.rank} cannot join the others: {reason}") from error
 
 
 def _last_to_leave(place: Place, store: Store, watch: Watch) -> None:

@@ -206,7 +206,7 @@ class Watch:
     def _look_after_next(self, now: float) -> None:
         rank = (self.rank + 1) % self.size
         beat = last_beat(self._store, rank) or Beat(count=-1)
-        if beat.count != self._next.count or beat.left or now - self._looked > 3 * self._period:
+        if beat.count != self._next.count or beat.left or now - self._looked > self._limit / 2:
             self._next, self._heard = beat, now  # or this process itself was stopped for a while, and must not judge
         self._looked = now
         silence = now - self._heard
@@ -226,13 +226,13 @@ class Watch:
     def _end(self, failure: Failure, trace: str = "") -> None:
         """Write down what this process was doing. From the thread, then end it, if it does not do so itself."""
         first, self.failure = self.failure is None, self.failure or failure
-        if first:
+        if first and self.failure.status != UserError.exit_status:
             self._dump(trace)
-            if self.rank == 0 and self._on_failure is not None:
-                with contextlib.suppress(UserError, OSError, ValueError):
-                    self._on_failure(self.failure.message)
         if threading.current_thread() is self._thread:
             time.sleep(self._grace)
+            if self.rank == 0 and self._on_failure is not None:  # it would have said so itself, did it not stick
+                with contextlib.suppress(UserError, OSError, ValueError):
+                    self._on_failure(self.failure.message)
             sys.stderr.flush()
             os._exit(self.failure.status)
 

@@ -1,7 +1,6 @@
 """A criterion that harms its process: named by `plugins=[faulty]`, told what to do by the variable FAULT.
 
-FAULT is `<kind>:<rank>:<micro-batch of training that the rank has begun, from 1>`, or `poison:0:<example>` for an
-example whose loss is not a number.
+FAULT is `<kind>:<rank>:<micro-batch of training that the rank has begun, from 1>`, or `nan:any:<example>`.
 """
 
 import multiprocessing
@@ -35,12 +34,12 @@ class Faulty(LabelSmoothedCrossEntropy):
         output = super().forward(model, batch)
         self.num_begun += model.training
         kind, rank, at = os.environ.get("FAULT", "none:0:0").split(":")
-        if kind == "poison" and model.training and int(at) in batch.indices.tolist():
-            return harm("nan", output)
+        if kind == "nan" and model.training and int(at) in batch.indices.tolist():
+            return LossOutput(output.sum * float("nan"), output.num_targets, output.metrics)
         is_initialized = torch.distributed.is_initialized()
         own_rank = torch.distributed.get_rank() if is_initialized else 0
         first_attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"
-        if model.training and (own_rank, self.num_begun) == (int(rank), int(at)) and first_attempt:
+        if model.training and (str(own_rank), str(self.num_begun)) == (rank, at) and first_attempt:
             return harm(kind, output)
         return output
 
@@ -60,8 +59,6 @@ def harm(kind: str, output: LossOutput) -> LossOutput:
             os.kill(worker.pid, signal.SIGKILL)
     if kind == "save":  # the next time
         writing.write_parts = lambda *_: os._exit(3)  # type: ignore[assignment]
-    if kind == "nan":
-        return LossOutput(output.sum * float("nan"), output.num_targets, output.metrics)
     if kind.startswith("SIG"):
         os.kill(os.getpid(), signal.Signals[kind])
     return output

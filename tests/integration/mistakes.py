@@ -182,6 +182,18 @@ MISTAKES = [
         "distributed.device=cuda: torch sees no GPU here; use cpu or auto",
     ),
     Mistake(
+        "no process at all",
+        "train",
+        [*TRAIN, "distributed=ddp", "distributed.num_processes=0"],
+        "distributed.num_processes=0 is not valid: a count above 0, or null for one for each GPU",
+    ),
+    Mistake(
+        "a mistake that shows in several processes",
+        "train",
+        [*TRAIN, "distributed=ddp", "distributed.num_processes=2", "checkpoint.continue_from=nothing"],
+        "checkpoint.continue_from=nothing is neither the directory of a run nor that of a checkpoint",
+    ),
+    Mistake(
         "a plug-in that is not installed",
         "train",
         ["plugins=[my_models]"],

@@ -2,8 +2,12 @@ import pytest
 import torch
 from torch import nn
 
-from seqexp.distributed.base import fingerprint
-from seqexp.distributed.ddp import DDPConfig
+from seqexp.config.build import build
+from seqexp.distributed.base import Layout, fingerprint
+from seqexp.distributed.ddp import CommunicationConfig, DDPConfig, Hook
+from seqexp.distributed.world import World
+from seqexp.distributed.zero import ZeROConfig
+from seqexp.runtime.errors import UserError
 
 
 def test_a_fingerprint_tells_one_bit() -> None:
@@ -34,3 +38,20 @@ def test_what_was_of_one_tensor_is_of_another() -> None:
 def test_options(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DDPConfig(**options)  # type: ignore[arg-type]
+
+
+def test_a_hook_for_gpus_only() -> None:
+    config = DDPConfig(communication=CommunicationConfig(Hook.bf16))
+    with pytest.raises(UserError, match=r"distributed.communication.hook=bf16 is not valid: it needs GPUs"):
+        build(config, world=World(torch.device("cpu")))
+
+
+@pytest.mark.parametrize("config", [DDPConfig(), ZeROConfig()])
+def test_of_one_process_they_do_nothing(config: DDPConfig) -> None:
+    layout: Layout = build(config, world=World(torch.device("cpu")))
+    module = nn.Linear(2, 1)
+    optimizer = layout.make_optimizer(lambda groups: torch.optim.SGD(groups, lr=0.1), list(module.parameters()))
+    assert layout.wrap(module) is module
+    assert type(optimizer) is torch.optim.SGD
+    assert layout.optimizer_state(optimizer) == optimizer.state_dict()
+    layout.require_equal_weights(module)

@@ -55,3 +55,18 @@ def test_what_happens_to_bad_batches_counts_only_where_it_changes_the_result() -
     }
     assert len({*keys["stop"], *keys["skip"]}) == 1
     assert len({*keys["stop"], *keys["rollback"]}) == 3
+
+
+def test_who_shares_the_work_does_not_count_unless_it_changes_gradients() -> None:
+    def key(component: str, **values: Any) -> str:
+        return run_key({**CONFIG, "distributed": {"component": component, **values}}, "data")
+
+    one = key("distributed/single", device="auto")
+    assert key("distributed/ddp", num_processes=4, communication={"hook": "none"}) == one
+    assert key("distributed/zero", static_graph=True) == one
+    half = key("distributed/ddp", num_processes=4, communication={"hook": "fp16"})
+    assert half != one
+    assert key("distributed/ddp", num_processes=2, communication={"hook": "fp16"}) == half
+    other = key("my_layouts:LocalSGDConfig", num_processes=2, period=8)
+    assert other not in (one, key("my_layouts:LocalSGDConfig", num_processes=2, period=9))
+    assert other == key("my_layouts:LocalSGDConfig", num_processes=3, period=8)

@@ -1,0 +1,110 @@
+"""What a process does in the tests of layouts: updates of a tiny model under several of them, in one launch."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from seqexp.config.build import build
+from seqexp.criterions.base import Criterion, LossOutput
+from seqexp.data.batch import Batch
+from seqexp.distributed.base import DistributedConfig, Layout
+from seqexp.distributed.ddp import CommunicationConfig, DDPConfig, Hook
+from seqexp.distributed.world import World
+from seqexp.models.base import Model
+from seqexp.precisions.fp32 import FP32Config
+from seqexp.precisions.fp64 import FP64Config
+from seqexp.training.metrics import MetricBag
+from seqexp.training.share import Share, Totals
+from seqexp.training.step import Fault, Loss, TrainStep
+
+NUM_UPDATES, NUM_MICRO_BATCHES = 6, 5
+LAYOUTS = {
+    "static": DDPConfig(static_graph=True),
+    "unused": DDPConfig(find_unused_parameters=True),
+    "copied": DDPConfig(gradient_as_bucket_view=False, bucket_cap_mb=0.0001),
+    "fp16": DDPConfig(communication=CommunicationConfig(Hook.fp16)),
+}
+
+
+class Net(Model):
+    """Skips its second layer at random, where asked to."""
+
+    def __init__(self, *, skips: bool) -> None:
+        super().__init__()
+        torch.manual_seed(5)
+        self.first, self.second, self.skips = nn.Linear(3, 4), nn.Linear(4, 4), skips
+
+    def forward(self, batch: Batch) -> Any:
+        hidden = self.first(batch.indices[:, None].to(self.first.weight.dtype) / torch.tensor([3.0, 5.0, 7.0]))
+        return hidden if self.skips and torch.rand(()) < 0.5 else self.second(hidden.tanh())
+
+
+class Scaled(Criterion):
+    """Has a parameter of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, model: nn.Module, batch: Batch) -> LossOutput:
+        return LossOutput((model(batch) * self.scale).square().sum(), batch.num_targets)
+
+
+def make_step(layout: Layout, *, exact: bool, skips: bool) -> TrainStep:
+    model, criterion = Net(skips=skips), Scaled()
+    precision = build(FP64Config() if exact else FP32Config(), device=torch.device("cpu"))
+    precision.prepare(model)
+    precision.prepare(criterion)
+    wrapped = layout.wrap(Loss(model, criterion))
+    trained = [*model.parameters(), *criterion.parameters()]
+    optimizer = layout.make_optimizer(lambda groups: torch.optim.SGD(groups, lr=0.1), trained)
+    device = torch.device("cpu")
+    return TrainStep(
+        model, criterion, optimizer, precision, device, clip_norm=1.0, seed=1, layout=layout, wrapped=wrapped
+    )
+
+
+def train(layout: Layout, world: World, *, exact: bool, skips: bool) -> torch.Tensor:
+    """All weights after some updates."""
+    step = make_step(layout, exact=exact, skips=skips)
+    for update in range(NUM_UPDATES):
+        num = NUM_MICRO_BATCHES if update % 2 else 1
+        batches = [Batch(torch.arange(3) + 3 * n + update, 3 + n) for n in range(num)]
+        numbers = list(range(num))[world.rank :: world.size] or [0]
+        share = Share([batches[n] for n in numbers], numbers, num, counts=world.rank < num)
+        totals = Totals(sum(batch.num_targets for batch in batches), 3 * num)
+        assert step(share, update, 0.1, MetricBag(), totals) is None
+    layout.require_equal_weights(step.model)
+    layout.require_equal_weights(step.criterion)
+    return torch.cat(
+        [
+            parameter.detach().flatten().double()
+            for group in step.optimizer.param_groups
+            for parameter in group["params"]
+        ]
+    )
+
+
+def differences(world: World) -> dict[str, float]:
+    """Largest difference of a weight from that of one process, by layout; and what a loss that is not finite does."""
+    found = {}
+    alone = World(torch.device("cpu"))
+    for name, config in LAYOUTS.items():
+        exact, skips = config.communication.hook is Hook.none, name == "unused"
+        weights = train(build(config, world=world), world, exact=exact, skips=skips)
+        expected = train(Layout(DistributedConfig(), world=alone), alone, exact=exact, skips=skips)
+        found[name] = float((weights - expected).abs().max())
+    found["seen by"] = world.sum([float(infinite_loss_of_last(world) is Fault.non_finite)])[0]
+    return found
+
+
+def infinite_loss_of_last(world: World) -> Fault | None:
+    """An update in which one process has a loss that is not finite, with a gradient that is."""
+    step = make_step(build(DDPConfig(), world=world), exact=True, skips=False)
+    if world.rank == world.size - 1:
+        step.criterion.register_forward_hook(
+            lambda module, inputs, output: LossOutput(output.sum + float("inf"), output.num_targets)
+        )
+    batch = Batch(torch.arange(3), 3)
+    return step(Share([batch], [world.rank], world.size), 0, 0.1, MetricBag(), Totals(3 * world.size, 3))
