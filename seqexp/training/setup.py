@@ -106,7 +106,7 @@ class Training:
         # Before the optimizer: it may change the parameters.
         blocks = self.model.blocks()
         loss = Loss(self.model, criterion)
-        wrapped = self.layout.wrap(loss, self.model, blocks=blocks, product_dtype=precision.product_dtype)
+        wrapped = self.layout.wrap(loss, blocks=blocks, product_dtype=precision.product_dtype)
         trained = precision.masters([weight for weight in self.model.parameters() if weight.requires_grad])
         self.step = TrainStep(
             model=self.model,
