@@ -175,7 +175,7 @@ class Training:
         writers = ALONE
         if self.layout.all_write:
             attempt = world.from_first(lambda: secrets.token_hex(4))
-            writers = Writers(world.rank, world.size, attempt)
+            writers = Writers(world.rank, world.size, attempt, require_alive=world.require_alive)
         return CheckpointStore(self.run.checkpoints, retention, writers=writers, asynchronous=config.asynchronous)
 
     def _tell_beginning(self) -> None:

@@ -86,7 +86,7 @@ def test_two_processes_are_one_and_their_checkpoint_is_read_by_one_and_by_three(
     for source, update, run, others in (
         (two, 3, tmp_path / "by-one", []),
         (two, 3, by_zero, layout("zero", 2)),
-        (by_zero, 6, tmp_path / "by-three", layout("fsdp", 3)),
+        (by_zero, 5, tmp_path / "by-three", layout("fsdp", 3)),
     ):
         back_to(source, update, run)
         command("train", *options, f"run.dir={run}", *others)
@@ -134,7 +134,7 @@ def test_a_batch_that_is_not_finite_in_one_process_is_found_and_left_out(
     """With 16 bits on the way, and all else that may be chosen."""
     monkeypatch.setenv("FAULT", "nan:any:34")
     run = tmp_path / "run"
-    options = ["precision=fp16", "non_finite.policy=skip", "distributed.communication.weights=precision"]
+    options = ["precision=bf16", "non_finite.policy=skip", "distributed.communication.weights=precision"]
     options += ["distributed.cpu_offload=true", "distributed.reshard_after_forward=false", "validation.scores=false"]
     command("train", *OPTIONS, *FAULTY, *options, *layout("fsdp", 2), f"task.data={data}", f"run.dir={run}")
     (line,) = journal_of(run, "non_finite")
