@@ -11,6 +11,7 @@ with its part of the threads.
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -20,14 +21,17 @@ import time
 from pathlib import Path
 
 import psutil
-from safetensors.torch import load_file
+
+from seqexp.checkpoint.layout import open_checkpoint
 
 LAYOUTS = {
     "single": ["batch.micro_batches=2"],
     "ddp x2": ["batch.micro_batches=2", "distributed=ddp", "distributed.num_processes=2"],
     "zero x2": ["batch.micro_batches=2", "distributed=zero", "distributed.num_processes=2"],
+    "fsdp x2": ["batch.micro_batches=2", "distributed=fsdp", "distributed.num_processes=2"],
     "single, accumulation": ["batch.micro_batches=8"],
     "ddp x2, accumulation": ["batch.micro_batches=8", "distributed=ddp", "distributed.num_processes=2"],
+    "fsdp x2, accumulation": ["batch.micro_batches=8", "distributed=fsdp", "distributed.num_processes=2"],
 }
 OPTIONS = ["tracker=[]", "validation.scores=false", "validation.final_splits=[]", "validation.sanity=0"]
 SMALL = [
@@ -70,9 +74,8 @@ def largest_differences(folder: Path, updates: int) -> dict[str, float]:
     found, weights = {}, {}
     for name in LAYOUTS:
         train(folder / name, name, SMALL, updates)
-        (path,) = (folder / name).glob(f"checkpoints/update-{updates:08d}/model.safetensors")
-        weights[name] = load_file(path)
-        alone = weights[name.replace("ddp x2", "single").replace("zero x2", "single")]
+        weights[name] = open_checkpoint(folder / name / f"checkpoints/update-{updates:08d}").weights()
+        alone = weights[re.sub(r"\w+ x2", "single", name)]
         found[name] = max(float((value - alone[key]).abs().max()) for key, value in weights[name].items())
     return found
 

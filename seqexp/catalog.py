@@ -57,6 +57,7 @@ CATALOG: dict[str, dict[str, str]] = {
     },
     "precision": {
         "bf16": "seqexp.precisions.bf16:BF16Config",
+        "bf16_master": "seqexp.precisions.bf16_master:BF16MasterConfig",
         "bf16_memory_efficient": "seqexp.precisions.bf16_memory_efficient:BF16MemoryEfficientConfig",
         "fp16": "seqexp.precisions.fp16:FP16Config",
         "fp32": "seqexp.precisions.fp32:FP32Config",

@@ -10,6 +10,7 @@ checkpoints/update-00001000/
         optimizer.json optimizer.*
         model.*          the weights that the optimizer changes, where `model` is their moving average
         ema.*            the moving average, where it is not `model`
+        master.*         the weights in a longer format, where the optimizer changes copies of them
 """
 
 import json
@@ -28,6 +29,7 @@ from seqexp.runtime.errors import UserError
 from seqexp.runtime.files import sha256_of_file
 
 MODEL, TRAINED, AVERAGED, OPTIMIZER = "model", "training/model", "training/ema", "training/optimizer"
+MASTER = "training/master"
 """Sets of tensors."""
 PROGRESS, OPTIMIZER_SCALARS = "training/progress.json", "training/optimizer.json"
 

@@ -37,6 +37,8 @@ class Writers:
     taken for a part of a new checkpoint. Needed where there are several."""
     wait_seconds: float = 1800.0
     """How long the first process waits for the others' parts."""
+    require_alive: Callable[[], None] = lambda: None
+    """Raises where another process has failed, so that nobody waits for its part."""
 
     def __post_init__(self) -> None:
         assert 0 <= self.number < self.count
@@ -184,6 +186,7 @@ def _wait_for(share: Path, path: Path, writers: Writers) -> dict[str, Any]:
     while not share.exists():
         if time.monotonic() > until:
             raise UserError(f"{path} cannot be saved: {share.name} is not there after {writers.wait_seconds:g} s")
+        writers.require_alive()
         time.sleep(POLL_SECONDS)
     found: dict[str, Any] = json.loads(share.read_text(encoding="utf-8"))
     if "error" in found:

@@ -92,19 +92,13 @@ class Layout:
         return model.to(self.device)
 
     def wrap(
-        self,
-        module: nn.Module,
-        model: nn.Module,
-        *,
-        blocks: Sequence[nn.Module] = (),
-        product_dtype: torch.dtype | None = None,
+        self, module: nn.Module, *, blocks: Sequence[nn.Module] = (), product_dtype: torch.dtype | None = None
     ) -> nn.Module:
         """The module as it is to be called in training; to be done before the optimizer is made, as it may change the
         parameters of the model in it.
 
         Args:
-            model: its part that has the parameters.
-            blocks: the repeated layers of that.
+            blocks: the repeated layers in it.
             product_dtype: in which the precision computes products, if that is not the format of the weights.
         """
         return module
@@ -149,6 +143,10 @@ class Layout:
             read: gives the rows from one number to before another, or all of them if it is given none.
         """
         return read()
+
+    def gathered(self, tensor: Tensor) -> Tensor:
+        """The whole of a tensor of weights, where this process computes; all processes call it."""
+        return tensor
 
     def require_equal_weights(self, module: nn.Module) -> None:
         """

@@ -76,7 +76,7 @@ class _Wrapped(DistributedDataParallel):
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         try:
-            return super().forward(*inputs, **options)
+            return super().forward(*inputs, **options)  # type: ignore[no-untyped-call]
         except RuntimeError as error:
             if "find_unused_parameters=True" not in str(error):
                 raise
@@ -101,12 +101,7 @@ class DDP(Layout):
         return self.world.size
 
     def wrap(
-        self,
-        module: nn.Module,
-        model: nn.Module,
-        *,
-        blocks: Sequence[nn.Module] = (),
-        product_dtype: torch.dtype | None = None,
+        self, module: nn.Module, *, blocks: Sequence[nn.Module] = (), product_dtype: torch.dtype | None = None
     ) -> nn.Module:
         if self.world.size == 1:
             return module

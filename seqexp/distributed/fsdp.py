@@ -75,23 +75,19 @@ class FSDP(Layout):
         self.in_step = self.all_write = world.size > 1
         if world.size == 1 and config.cpu_offload:
             raise UserError("distributed.cpu_offload=true needs several processes: this is one")
+        self._wrapped: nn.Module | None = None
         self._hollow: nn.Module | None = None
-        """The model without weights and without what `fully_shard` adds."""
+        """The same without weights and without what `fully_shard` adds."""
 
     def place(self, model: Module) -> Module:
         return super().place(model) if self.world.size == 1 else model
 
     def wrap(
-        self,
-        module: nn.Module,
-        model: nn.Module,
-        *,
-        blocks: Sequence[nn.Module] = (),
-        product_dtype: torch.dtype | None = None,
+        self, module: nn.Module, *, blocks: Sequence[nn.Module] = (), product_dtype: torch.dtype | None = None
     ) -> nn.Module:
         if self.world.size == 1:
             return module
-        self._hollow = _without_weights(model)
+        self._wrapped, self._hollow = module, _without_weights(module)
         config, is_cuda = self.config, self.device.type == "cuda"
         options: dict[str, Any] = {
             "mesh": init_device_mesh(self.device.type, (self.world.size,)),
@@ -115,10 +111,11 @@ class FSDP(Layout):
 
     @contextmanager
     def evaluated(self, model: Module) -> Iterator[Module]:
-        hollow = self._hollow
-        if hollow is None:
+        if self._wrapped is None or self._hollow is None:
             yield model
             return
+        place = next(name for name, part in self._wrapped.named_modules() if part is model)
+        hollow = self._hollow.get_submodule(place)
         empty = hollow.state_dict()
         hollow.load_state_dict(self._whole(model), assign=True)
         try:
@@ -133,9 +130,12 @@ class FSDP(Layout):
         state = model.state_dict(keep_vars=True)
         for tensor in state.values():
             if id(tensor) not in found:
-                there = tensor.detach().to(self.device)
-                found[id(tensor)] = there.full_tensor() if isinstance(there, DTensor) else there
+                found[id(tensor)] = self.gathered(tensor.detach())
         return {name: found[id(tensor)] for name, tensor in state.items()}
+
+    def gathered(self, tensor: Tensor) -> Tensor:
+        there = tensor.to(self.device)
+        return there.full_tensor() if isinstance(there, DTensor) else there
 
     def gradient_norm(self, parameters: Iterable[nn.Parameter]) -> Tensor:
         if self.world.size == 1:
@@ -176,13 +176,13 @@ class FSDP(Layout):
             super().require_equal_weights(module)
 
 
-def _without_weights(model: nn.Module) -> nn.Module:
+def _without_weights(module: nn.Module) -> nn.Module:
     """A copy whose parameters take no memory; it shares the buffers."""
-    memory: dict[int, Any] = {id(buffer): buffer for buffer in model.buffers()}
-    for parameter in model.parameters():
+    memory: dict[int, Any] = {id(buffer): buffer for buffer in module.buffers()}
+    for parameter in module.parameters():
         empty = torch.empty_like(parameter, device="meta")
         memory[id(parameter)] = nn.Parameter(empty, requires_grad=parameter.requires_grad)
-    return copy.deepcopy(model, memory)
+    return copy.deepcopy(module, memory)
 
 
 def _policy(

@@ -70,6 +70,10 @@ class Processes(World):
     def wait(self) -> None:
         self.gather(None)
 
+    def require_alive(self) -> None:
+        if self._watch.failure is not None:
+            raise ProcessError("another process has failed")
+
     def at(self, place: str) -> None:
         self._watch.at(place)
 
@@ -99,8 +103,7 @@ class Processes(World):
         while not self._store.check(list(keys)):
             time.sleep(nap)
             nap = min(2 * nap, LONGEST_NAP_SECONDS)
-            if self._watch.failure is not None:
-                raise ProcessError("another process has failed")
+            self.require_alive()
             if nap < LONGEST_NAP_SECONDS:
                 continue
             late = [rank for key, rank in keys.items() if not self._store.check([key])]

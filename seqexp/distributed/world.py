@@ -43,6 +43,12 @@ class World:
     def wait(self) -> None:
         """Until every process is here; some may take their time."""
 
+    def require_alive(self) -> None:
+        """
+        Raises:
+            ProcessError: another process has failed.
+        """
+
     def at(self, place: str) -> None:
         """Say where this process is, for the message should it fail: `update 7, ...`."""
 

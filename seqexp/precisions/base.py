@@ -1,6 +1,6 @@
 """Number formats of training."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,8 @@ class PrecisionConfig(ComponentConfig):
 class Precision:
     """What a number format asks of an update. As it stands here: nothing, which is 32-bit floating point.
 
-    The weights that `prepare` leaves in the model are those that the optimizer changes and that are saved.
+    The weights that `prepare` leaves in the model are those that are used and saved. The optimizer changes their
+    masters, which are the same unless a format keeps copies of its own.
     """
 
     product_dtype: torch.dtype | None = None
@@ -31,6 +32,15 @@ class Precision:
 
     def prepare(self, model: nn.Module) -> None:
         """Give the model's weights their format, before the optimizer is made."""
+
+    def masters(self, weights: Sequence[nn.Parameter]) -> list[nn.Parameter]:
+        """What the optimizer changes in place of a model's trained weights, in their order. To be called once, when
+        they are those that training will use."""
+        return list(weights)
+
+    def master(self, weight: nn.Parameter) -> nn.Parameter:
+        """That of a weight."""
+        return weight
 
     def autocast(self) -> AbstractContextManager[Any]:
         """What forward passes run in, those of validation too."""
@@ -46,10 +56,11 @@ class Precision:
         torch.autograd.backward(loss_sum / denominator)
 
     def unscale(self, parameters: Iterable[nn.Parameter], denominator: float) -> None:
-        """After the update's last `backward`: make the gradients those of the summed loss over `denominator`."""
+        """After the update's last `backward`: make the masters' gradients those of the summed loss over `denominator`;
+        the weights need not have theirs any more."""
 
     def succeeded(self) -> None:
-        """Told after each update that was made."""
+        """Told after each update that was made, which has changed the masters: now the weights follow."""
 
     def overflowed(self) -> bool:
         """Told of an update whose loss or gradient is not finite.

@@ -2,9 +2,10 @@
 
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 
-from seqexp.checkpoint.layout import Checkpoint, Weights
+from seqexp.checkpoint.layout import MASTER, Checkpoint, Weights
 from seqexp.checkpoint.optimizer import load_optimizer, names_of
 from seqexp.checkpoint.tensors import Tensors
 from seqexp.distributed.base import Layout
@@ -25,9 +26,11 @@ def restore(step: TrainStep, ema: NoEMA, checkpoint: Checkpoint) -> Progress:
     Raises:
         UserError: the state does not fit this model or optimizer, or there is none.
     """
-    layout, names = step.layout, names_of(step.model)
+    layout, names = step.layout, step.names
     optimizer_state = checkpoint.optimizer_state(list(names.values()))
-    load_weights(step.model, layout, checkpoint, Weights.trained)
+    of_weights = MASTER if checkpoint.has(MASTER) else checkpoint.set_of(Weights.trained)
+    load_weights(step.model, layout, checkpoint, of_weights)
+    _load_masters(step, checkpoint.tensors(of_weights))
 
     def read(tensors: Tensors, name: str, parameter: nn.Parameter) -> Tensor:
         if tensors.shape(name) != tuple(parameter.shape):
@@ -41,13 +44,22 @@ def restore(step: TrainStep, ema: NoEMA, checkpoint: Checkpoint) -> Progress:
     return progress
 
 
-def load_weights(model: nn.Module, layout: Layout, checkpoint: Checkpoint, which: Weights) -> None:
-    """Give a model weights of a checkpoint.
+@torch.no_grad()
+def _load_masters(step: TrainStep, saved: Tensors) -> None:
+    """From the set that the weights were loaded from, which has all of them in the right shape."""
+    for weight, name in names_of(step.model).items():
+        master = step.precision.master(weight)
+        if master is not weight:
+            master.copy_(step.layout.with_rows(master, partial(saved.read, name)))
+
+
+def load_weights(model: nn.Module, layout: Layout, checkpoint: Checkpoint, name_of_set: str) -> None:
+    """Give a model the weights of one of a checkpoint's sets.
 
     Raises:
         UserError: they are those of another model.
     """
-    saved, own = checkpoint.tensors(checkpoint.set_of(which)), model.state_dict()
+    saved, own = checkpoint.tensors(name_of_set), model.state_dict()
     state = {}
     for name in [*saved.names(), *saved.aliases]:
         fits = name in own and saved.shape(name) == tuple(own[name].shape)

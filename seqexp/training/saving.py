@@ -5,10 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from seqexp.checkpoint.layout import OPTIMIZER, OPTIMIZER_SCALARS, PROGRESS
-from seqexp.checkpoint.optimizer import names_of, optimizer_content
+from seqexp.checkpoint.layout import MASTER, OPTIMIZER, OPTIMIZER_SCALARS, PROGRESS
+from seqexp.checkpoint.optimizer import optimizer_content
 from seqexp.checkpoint.tensors import Part, TensorSet
 from seqexp.checkpoint.writing import Content
 from seqexp.distributed.base import Layout
@@ -29,10 +29,14 @@ def saved_content(
     """What this process gives to a checkpoint; all processes call it."""
     layout, model = step.layout, step.model
     part = partial(own_part, layout)
-    scalars, state = optimizer_content(layout.own_optimizer(step.optimizer), names_of(model), part)
+    scalars, state = optimizer_content(layout.own_optimizer(step.optimizer), step.names, part)
     if layout.all_write:
         scalars = _merged(layout.world.gather(scalars))
     sets = ema.tensor_sets(TensorSet.of(model.state_dict(), part))
+    weights = model.state_dict(keep_vars=True)
+    masters = {name: _master(step, weight) for name, weight in weights.items()}
+    if any(masters[name] is not weight for name, weight in weights.items()):
+        sets[MASTER] = TensorSet.of(masters, part)
     if not layout.world.is_first:
         sets = {name: _without_whole(tensors) for name, tensors in sets.items()}
     return Content(
@@ -43,6 +47,10 @@ def saved_content(
         tensors={**sets, OPTIMIZER: TensorSet(state)},
         documents={PROGRESS: progress.state(), OPTIMIZER_SCALARS: scalars},
     )
+
+
+def _master(step: TrainStep, weight: Tensor) -> Tensor:
+    return step.precision.master(weight) if isinstance(weight, nn.Parameter) else weight
 
 
 def _without_whole(tensors: TensorSet) -> TensorSet:

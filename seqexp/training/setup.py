@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from seqexp.checkpoint.layout import Checkpoint, Weights, open_checkpoint
+from seqexp.checkpoint.layout import MODEL, Checkpoint, open_checkpoint
 from seqexp.checkpoint.retention import Retention
 from seqexp.checkpoint.store import CheckpointStore
 from seqexp.checkpoint.writing import ALONE, Writers
@@ -25,7 +25,7 @@ from seqexp.distributed.world import World
 from seqexp.generators.base import Generator
 from seqexp.models.base import Model
 from seqexp.optimizers.base import trains_other_weights, weights_to_evaluate
-from seqexp.optimizers.parameter_groups import parameter_groups
+from seqexp.optimizers.parameter_groups import Group, parameter_groups
 from seqexp.precisions.base import Precision
 from seqexp.runs.directory import RunDirectory
 from seqexp.runs.journal import Journal
@@ -96,7 +96,7 @@ class Training:
         self.store = self._build_store()
         padding = Padding(config.batch.num_buckets, config.batch.pad_to_multiple)
         train = task.load_split("train", self.model, for_training=True, padding=padding)
-        self.fitted = self._fit_batch(train, criterion, precision, generator) if config.batch.fit else None
+        self.fitted = self._fit_batch(train, criterion, generator) if config.batch.fit else None
         self.config = config = config if self.fitted is None else self.fitted.applied(config)
         limits = BatchLimits(config.batch.max_tokens, config.batch.max_sentences, config.batch.multiple_of)
         self.data = EpochData(
@@ -119,12 +119,12 @@ class Training:
         # Before the optimizer: it may change the parameters.
         blocks = self.model.blocks()
         loss = Loss(self.model, criterion)
-        wrapped = self.layout.wrap(loss, self.model, blocks=blocks, product_dtype=precision.product_dtype)
+        wrapped = self.layout.wrap(loss, blocks=blocks, product_dtype=precision.product_dtype)
         change_blocks(self.model, config.memory, self.device)
         self.step = TrainStep(
             model=self.model,
             criterion=criterion,
-            optimizer=self._make_optimizer(),
+            optimizer=self._make_optimizer(precision),
             precision=precision,
             device=self.device,
             clip_norm=config.clip_norm,
@@ -137,18 +137,28 @@ class Training:
         self.ema = build_ema(config.ema, self.model, partial(own_part, self.layout))
         self.beginning = Progress() if self.parent is None else self._begin_with(self.parent)
 
-    def _make_optimizer(self) -> torch.optim.Optimizer:
+    def _make_optimizer(self, precision: Precision) -> torch.optim.Optimizer:
         """
         Raises:
-            UserError: the layout cannot have this optimizer.
+            UserError: layout or precision cannot have this optimizer.
         """
         config = self.config.optimizer
-        groups = parameter_groups(self.model, config)
+        groups = self._groups_of_masters(precision)
         optimizer = self.layout.make_optimizer(lambda groups: build(config, params=groups), groups)
         own = self.layout.own_optimizer(optimizer)
-        if own is not optimizer and trains_other_weights(own):
-            raise UserError("this optimizer averages weights, of which each process would have a part: use ddp")
+        if trains_other_weights(own):
+            averages = f"{type(config).__name__.removesuffix('Config')} averages weights"
+            if own is not optimizer:
+                raise UserError(f"{averages}, of which each process would have a part: use distributed=ddp")
+            if any(precision.master(weight) is not weight for weight in self.model.parameters()):
+                raise UserError(f"{averages}, and with precision=bf16_master the model has others: use precision=bf16")
         return optimizer
+
+    def _groups_of_masters(self, precision: Precision) -> list[Group]:
+        """What the optimizer is made of; to be called once for a precision."""
+        precision.masters([weight for weight in self.model.parameters() if weight.requires_grad])
+        groups = parameter_groups(self.model, self.config.optimizer)
+        return [{**group, "params": [precision.master(weight) for weight in group["params"]]} for group in groups]
 
     def train(self, journal: Journal) -> Progress:
         """Train from the newest checkpoint, or from the start."""
@@ -183,9 +193,7 @@ class Training:
         if self.fitted is not None:
             self.fitted.save(self.run)
 
-    def _fit_batch(
-        self, train: Split, criterion: Criterion, precision: Precision, generator: Generator | None
-    ) -> FittedBatch:
+    def _fit_batch(self, train: Split, criterion: Criterion, generator: Generator | None) -> FittedBatch:
         """What the run has found before, or finds now, in the first process.
 
         Raises:
@@ -201,10 +209,11 @@ class Training:
             finals = [self.task.load_split(name, self.model) for name in self.final_splits]
             others = [*self.valid_splits.values(), *finals]
             config = self.config
+            precision: Precision = build(config.precision, device=self.device)
             step = TrainStep(
                 model=self.model,
                 criterion=criterion,
-                optimizer=build(config.optimizer, params=parameter_groups(self.model, config.optimizer)),
+                optimizer=build(config.optimizer, params=self._groups_of_masters(precision)),
                 precision=precision,
                 device=self.device,
                 clip_norm=config.clip_norm,
@@ -240,7 +249,7 @@ class Training:
         writers = ALONE
         if self.layout.all_write:
             attempt = world.from_first(lambda: secrets.token_hex(4))
-            writers = Writers(world.rank, world.size, attempt)
+            writers = Writers(world.rank, world.size, attempt, require_alive=world.require_alive)
         return CheckpointStore(self.run.checkpoints, retention, writers=writers, asynchronous=config.asynchronous)
 
     def _tell_beginning(self) -> None:
@@ -295,7 +304,7 @@ class Training:
         self.world.at("the final evaluation")
         best = self._found(self.store.best)
         assert best is not None
-        load_weights(self.model, self.layout, best, Weights.validated)
+        load_weights(self.model, self.layout, best, MODEL)
         splits = {name: self.task.load_split(name, self.model) for name in self.final_splits}
         with self.layout.evaluated(self.model) as model:
             return best, {name: self.evaluate(model, split) for name, split in splits.items()}

@@ -7,6 +7,7 @@ from enum import StrEnum
 import torch
 from torch import Tensor, nn
 
+from seqexp.checkpoint.optimizer import names_of
 from seqexp.criterions.base import Criterion, LossOutput
 from seqexp.data.batch import Batch
 from seqexp.distributed.base import DistributedConfig, Layout
@@ -98,13 +99,13 @@ class TrainStep:
         denominator = self.denominator(totals or share.totals)
         outputs = self._accumulate_all(share, update, denominator)
         self.precision.unscale(self.model.parameters(), denominator)
-        norm = self.layout.gradient_norm(self.model.parameters()).to(self.device)
+        norm = self.layout.gradient_norm(self.trained).to(self.device)
         # Both at once: each look at a number makes the device wait.
         if not torch.stack([norm, *(output.sum.detach().float() for output in outputs)]).isfinite().all():
             self.optimizer.zero_grad(set_to_none=True)
             return Fault.overflow if self.precision.overflowed() else Fault.non_finite
         if self.clip_norm is not None:
-            self.layout.clip(self.model.parameters(), self.clip_norm, norm)
+            self.layout.clip(self.trained, self.clip_norm, norm)
         self.optimizer.step()
         self.precision.succeeded()
         for output in outputs[: share.num_counted]:
@@ -112,6 +113,16 @@ class TrainStep:
         if self.layout.world.is_first:  # it is the same in all
             metrics.add({"gradient_norm": norm}, 1)
         return None
+
+    @property
+    def trained(self) -> list[nn.Parameter]:
+        """What the optimizer changes: the masters of the trained weights."""
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+
+    @property
+    def names(self) -> dict[nn.Parameter, str]:
+        """The names of the trained weights by what the optimizer changes, in the model's order."""
+        return {self.precision.master(weight): name for weight, name in names_of(self.model).items()}
 
     def denominator(self, totals: Totals) -> float:
         """What each process divides its gradient by, where that is averaged over processes afterwards."""

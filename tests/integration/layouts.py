@@ -10,6 +10,7 @@ from seqexp.criterions.base import Criterion, LossOutput
 from seqexp.data.batch import Batch
 from seqexp.distributed.base import DistributedConfig, Layout
 from seqexp.distributed.ddp import CommunicationConfig, DDPConfig, Hook
+from seqexp.distributed.fsdp import FSDPConfig
 from seqexp.distributed.world import World
 from seqexp.models.base import Model
 from seqexp.precisions.fp32 import FP32Config
@@ -23,6 +24,8 @@ LAYOUTS = {
     "static": DDPConfig(static_graph=True),
     "unused": DDPConfig(find_unused_parameters=True),
     "copied": DDPConfig(gradient_as_bucket_view=False, bucket_cap_mb=0.0001),
+    "sharded": FSDPConfig(reshard_after_forward=False),
+    "offloaded": FSDPConfig(cpu_offload=True),
     "fp16": DDPConfig(communication=CommunicationConfig(Hook.fp16)),
 }
 
@@ -45,7 +48,7 @@ class Scaled(Criterion):
 
     def __init__(self) -> None:
         super().__init__()
-        self.scale = nn.Parameter(torch.ones(()))
+        self.scale = nn.Parameter(torch.ones(1))
 
     def forward(self, model: nn.Module, batch: Batch) -> LossOutput:
         return LossOutput((model(batch) * self.scale).square().sum(), batch.num_targets)
@@ -56,7 +59,7 @@ def make_step(layout: Layout, *, exact: bool, skips: bool) -> TrainStep:
     precision = build(FP64Config() if exact else FP32Config(), device=torch.device("cpu"))
     precision.prepare(model)
     precision.prepare(criterion)
-    wrapped = layout.wrap(Loss(model, criterion))
+    wrapped = layout.wrap(Loss(model, criterion), blocks=[model.second])
     trained = [*model.parameters(), *criterion.parameters()]
     optimizer = layout.make_optimizer(lambda groups: torch.optim.SGD(groups, lr=0.1), trained)
     device = torch.device("cpu")
@@ -71,15 +74,17 @@ def train(layout: Layout, world: World, *, exact: bool, skips: bool) -> torch.Te
     for update in range(NUM_UPDATES):
         num = NUM_MICRO_BATCHES if update % 2 else 1
         batches = [Batch(torch.arange(3) + 3 * n + update, 3 + n) for n in range(num)]
-        numbers = list(range(num))[world.rank :: world.size] or [0]
-        share = Share([batches[n] for n in numbers], numbers, num, counts=world.rank < num)
+        own = list(range(num))[world.rank :: world.size]
+        num_idle = (-(-num // world.size) if layout.in_step else 1) - len(own)
+        numbers = own + [0] * num_idle
+        share = Share([batches[n] for n in numbers], numbers, num, max(0, num_idle))
         totals = Totals(sum(batch.num_targets for batch in batches), 3 * num)
         assert step(share, update, 0.1, MetricBag(), totals) is None
     layout.require_equal_weights(step.model)
     layout.require_equal_weights(step.criterion)
     return torch.cat(
         [
-            parameter.detach().flatten().double()
+            layout.gathered(parameter.detach()).flatten().double()
             for group in step.optimizer.param_groups
             for parameter in group["params"]
         ]
@@ -91,7 +96,7 @@ def differences(world: World) -> dict[str, float]:
     found = {}
     alone = World(torch.device("cpu"))
     for name, config in LAYOUTS.items():
-        exact, skips = config.communication.hook is Hook.none, name == "unused"
+        exact, skips = name != "fp16", name == "unused"
         weights = train(build(config, world=world), world, exact=exact, skips=skips)
         expected = train(Layout(DistributedConfig(), world=alone), alone, exact=exact, skips=skips)
         found[name] = float((weights - expected).abs().max())

@@ -194,6 +194,19 @@ MISTAKES = [
         "checkpoint.continue_from=nothing is neither the directory of a run nor that of a checkpoint",
     ),
     Mistake(
+        "sharded weights of a model that leaves out layers at random",
+        "train",
+        [*TRAIN, "distributed=fsdp", "distributed.num_processes=2", "model.decoder.layerdrop=0.2"],
+        "distributed=fsdp computes all layers in all processes at once, and layerdrop leaves out other ones in each: "
+        "take distributed=ddp with distributed.find_unused_parameters=true, or no layerdrop",
+    ),
+    Mistake(
+        "weights moved out of the way by one process",
+        "train",
+        [*TRAIN, "distributed=fsdp", "distributed.device=cpu", "distributed.cpu_offload=true"],
+        "distributed.cpu_offload=true needs several processes: this is one",
+    ),
+    Mistake(
         "a plug-in that is not installed",
         "train",
         ["plugins=[my_models]"],

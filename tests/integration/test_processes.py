@@ -134,14 +134,14 @@ def test_what_is_not_finite_is_so_for_all(
     assert [e["id"] for part in report["micro_batches"] for e in part["examples"] if e["id"] == 17] == [17]
 
 
-def test_options_of_ddp() -> None:
+def test_options_of_layouts() -> None:
     """Shares, accumulation, idle processes, skipped layers, a criterion with a parameter, all with 64 bits; 16 on the
     way."""
     sys.modules.pop("layouts", None)
     import layouts
 
     found = in_processes(DDPConfig(num_processes=2), layouts.differences)
-    for name in ("static", "unused", "copied"):
+    for name in ("static", "unused", "copied", "sharded", "offloaded"):
         assert found[name] < 1e-12, name
     assert 1e-6 < found["fp16"] < 1e-2
     assert found["seen by"] == 2

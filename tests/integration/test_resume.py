@@ -74,6 +74,7 @@ def die_at(update: int, monkeypatch: pytest.MonkeyPatch) -> None:
         ("data", ["lr_scheduler=inverse_sqrt", "optimizer=adamw", "model.encoder.layerdrop=0.3"]),
         ("data", ["ema.decay=0.9", "ema.start_update=6", "ema.every_updates=2", "precision=bf16_memory_efficient"]),
         ("data", ["ema.decay=0.9", "ema.use_for_validation=false", "checkpoint.asynchronous=false"]),
+        ("data", ["precision=bf16_master", "freeze=[encoder.layers.*]", "ema.decay=0.9"]),
         (
             "data",
             [
@@ -94,6 +95,7 @@ def die_at(update: int, monkeypatch: pytest.MonkeyPatch) -> None:
         "layerdrop",
         "ema",
         "ema-beside",
+        "master",
         "composite-plateau",
         "schedule-free",
         "sampling",

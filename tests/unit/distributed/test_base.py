@@ -3,8 +3,9 @@ import torch
 from torch import nn
 
 from seqexp.config.build import build
-from seqexp.distributed.base import Layout, fingerprint
+from seqexp.distributed.base import Layout, ProcessesConfig, fingerprint
 from seqexp.distributed.ddp import CommunicationConfig, DDPConfig, Hook
+from seqexp.distributed.fsdp import FSDPConfig
 from seqexp.distributed.world import World
 from seqexp.distributed.zero import ZeROConfig
 from seqexp.runtime.errors import UserError
@@ -46,12 +47,14 @@ def test_a_hook_for_gpus_only() -> None:
         build(config, world=World(torch.device("cpu")))
 
 
-@pytest.mark.parametrize("config", [DDPConfig(), ZeROConfig()])
-def test_of_one_process_they_do_nothing(config: DDPConfig) -> None:
+@pytest.mark.parametrize("config", [DDPConfig(), ZeROConfig(), FSDPConfig()])
+def test_of_one_process_they_do_nothing(config: ProcessesConfig) -> None:
     layout: Layout = build(config, world=World(torch.device("cpu")))
     module = nn.Linear(2, 1)
     optimizer = layout.make_optimizer(lambda groups: torch.optim.SGD(groups, lr=0.1), list(module.parameters()))
     assert layout.wrap(module) is module
     assert type(optimizer) is torch.optim.SGD
-    assert layout.optimizer_state(optimizer) == optimizer.state_dict()
+    assert layout.own_optimizer(optimizer) is optimizer
+    with layout.evaluated(module) as evaluated:
+        assert evaluated is module
     layout.require_equal_weights(module)

@@ -64,6 +64,9 @@ def test_who_shares_the_work_does_not_count_unless_it_changes_gradients() -> Non
     one = key("distributed/single", device="auto")
     assert key("distributed/ddp", num_processes=4, communication={"hook": "none"}) == one
     assert key("distributed/zero", static_graph=True) == one
+    exact = {"weights": "stored", "gradients": "float32"}
+    assert key("distributed/fsdp", num_processes=3, cpu_offload=True, communication=exact) == one
+    assert key("distributed/fsdp", communication={**exact, "weights": "precision"}) != one
     half = key("distributed/ddp", num_processes=4, communication={"hook": "fp16"})
     assert half != one
     assert key("distributed/ddp", num_processes=2, communication={"hook": "fp16"}) == half

@@ -69,7 +69,7 @@ def make_step() -> Callable[..., TrainStep]:
         built.prepare(model)
         values: dict[str, Any] = {
             "criterion": build(CrossEntropyConfig(), padding_index=PAD),
-            "optimizer": torch.optim.Adam(model.parameters(), lr=0.01),
+            "optimizer": torch.optim.Adam(built.masters(list(model.parameters())), lr=0.01),
             "device": torch.device("cpu"),
             "clip_norm": None,
             "seed": 1,
@@ -80,4 +80,7 @@ def make_step() -> Callable[..., TrainStep]:
 
 
 def gradients(step: TrainStep) -> dict[str, Tensor]:
-    return {name: p.grad.clone() for name, p in step.model.named_parameters() if p.grad is not None}
+    """Those of the weights, or of their masters once they have them."""
+    pairs = ((name, weight, step.precision.master(weight)) for name, weight in step.model.named_parameters())
+    found = {name: weight.grad if weight.grad is not None else master.grad for name, weight, master in pairs}
+    return {name: gradient.clone() for name, gradient in found.items() if gradient is not None}

@@ -10,6 +10,7 @@ from seqexp.data.batch import Batch, PairBatch
 from seqexp.distributed.base import gradient_norm
 from seqexp.precisions.base import PrecisionConfig
 from seqexp.precisions.bf16 import BF16Config
+from seqexp.precisions.bf16_master import BF16MasterConfig
 from seqexp.precisions.bf16_memory_efficient import BF16MemoryEfficientConfig
 from seqexp.precisions.fp16 import FP16Config
 from seqexp.precisions.fp32 import FP32Config
@@ -20,7 +21,7 @@ from seqexp.training.step import Fault, NormalizeBy, TrainStep
 from .conftest import TinyModel, gradients, make_batch
 
 MakeStep = Callable[..., TrainStep]
-PRECISIONS = [FP32Config(), BF16Config(), FP16Config(), BF16MemoryEfficientConfig()]
+PRECISIONS = [FP32Config(), BF16Config(), FP16Config(), BF16MemoryEfficientConfig(), BF16MasterConfig()]
 each_precision = pytest.mark.parametrize("precision", PRECISIONS, ids=lambda config: type(config).__name__)
 
 
@@ -70,7 +71,8 @@ def test_formats(make_step: MakeStep, batches: list[PairBatch], precision: Preci
     step.model.hidden.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
     output = step.accumulate(batches[0], 0, 0, 1)
     short = {FP32Config: torch.float32, FP16Config: torch.float16}.get(type(precision), torch.bfloat16)
-    weights = torch.bfloat16 if isinstance(precision, BF16MemoryEfficientConfig) else torch.float32
+    short_weights = isinstance(precision, BF16MemoryEfficientConfig | BF16MasterConfig)
+    weights = torch.bfloat16 if short_weights else torch.float32
     assert seen == [short]
     assert output.sum.dtype == torch.float32
     assert {p.dtype for p in step.model.parameters()} == {weights}
@@ -101,7 +103,7 @@ def test_a_million_targets_with_gradients_of_ten_thousand(make_step: MakeStep, p
     assert step(Share.whole([batch]), 0, 0.01, metrics) is None
     num_weights = sum(parameter.numel() for parameter in step.model.parameters())
     assert metrics.means()["gradient_norm"] == pytest.approx(1e4 * num_weights**0.5, rel=4e-3)
-    assert gradient_norm(step.model.parameters()) == pytest.approx(1.0, rel=4e-3)
+    assert gradient_norm(step.trained) == pytest.approx(1.0, rel=4e-3)
 
 
 def test_the_norm_of_short_gradients_is_computed_in_32_bits() -> None:
@@ -120,6 +122,22 @@ def test_clipping_as_in_fairseq() -> None:
     for weight in weights:
         weight.grad = torch.full((5,), 2.0)
     assert gradient_norm(weights).item() == pytest.approx(60**0.5)
+
+
+def test_masters_keep_what_weights_of_16_bits_would_lose(make_step: MakeStep, batches: list[PairBatch]) -> None:
+    """Steps that are too small for the weights add up, in 32 bits; the weights are the rounded masters."""
+    steps = [make_step(precision) for precision in (BF16MemoryEfficientConfig(), BF16MasterConfig())]
+    before = steps[0].model.output.weight.detach().clone()
+    for update in range(40):
+        for step in steps:
+            step(Share.whole(batches), update, 2e-5, MetricBag())
+    short, long = (step.model.output.weight for step in steps)
+    master = steps[1].precision.master(long).detach()
+    assert torch.equal(long, master.bfloat16())
+    assert (master - before.float()).abs().max().item() == pytest.approx(40 * 2e-5, rel=0.1)
+    large = before.abs() > 0.1
+    assert torch.equal(short[large], before[large])
+    assert not torch.equal(long[large], before[large])
 
 
 def poison(step: TrainStep, *, factor: float) -> None:
