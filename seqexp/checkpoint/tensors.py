@@ -9,7 +9,6 @@ A set of tensors called `model` is `model.index.json` and one file of each proce
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -127,7 +126,7 @@ class TensorFiles:
         self.directory = directory
         self.entries: Mapping[str, Any] = index["tensors"]
         self.aliases: Mapping[str, str] = index["aliases"]
-        self._open = cache(self._open_file)
+        self._files: dict[str, Any] = {}
 
     def names(self) -> list[str]:
         """Every tensor once, without the aliases."""
@@ -167,8 +166,11 @@ class TensorFiles:
             raise UserError(f"{path}: cannot be read: {error}") from error
         return rows
 
-    def _open_file(self, name: str) -> Any:
-        return safe_open(self.directory / name, framework="pt")
+    def _open(self, name: str) -> Any:
+        """A file, which stays open as long as this object lives."""
+        if name not in self._files:
+            self._files[name] = safe_open(self.directory / name, framework="pt")
+        return self._files[name]
 
 
 @dataclass(frozen=True)

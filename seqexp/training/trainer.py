@@ -333,12 +333,14 @@ class Trainer:
         """However the training ends, a checkpoint that is being written is finished first."""
         try:
             yield
-        except BaseException:
+        except BaseException as error:
             self.store.wait()
             try:
                 self._note_written()
-            except UserError as error:  # what ends the run already matters more
-                logger.warning("%s", error)
+            except UserError as failure:
+                if isinstance(error, OSError):
+                    raise failure from error  # a disk that is full: the journal met it while a checkpoint filled it
+                logger.warning("%s", failure)  # what ends the run already matters more
             raise
         self.store.wait()
         self._note_written()
