@@ -74,7 +74,7 @@ class _Wrapped(DistributedDataParallel):
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         try:
-            return super().forward(*inputs, **options)
+            return super().forward(*inputs, **options)  # type: ignore[no-untyped-call]
         except RuntimeError as error:
             if "find_unused_parameters=True" not in str(error):
                 raise
