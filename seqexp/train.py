@@ -122,12 +122,7 @@ def find_run(
     }
     path = Path(config.run.dir or Path(config.run.root) / config.name / origin["key"])
     directory = select_run(path, origin, rerun=config.run.rerun, force=config.run.resume is Resume.force)
-    result = directory.result()
-    if result is None and not directory.path.exists():
-        task.verify()
-        for other in runs_on_other_data(path, origin):
-            logger.info("%s is a run of the same config on other data; this is a new run", other)
-    return str(directory.path), origin, result
+    return str(directory.path), origin, directory.result()
 
 
 def tell_finished(config: TrainConfig, directory: RunDirectory, result: dict[str, Any]) -> None:
@@ -145,6 +140,10 @@ def writing(
     """Context in which this process owns the run's directory, and tells the journal how the run ends."""
     config, directory = training.config, training.run
     following = Following(directory, config.tracker, tracking_arguments(config))
+    if not directory.path.exists():
+        training.task.verify()
+        for other in runs_on_other_data(directory.path, origin):
+            logger.info("%s is a run of the same config on other data; this is a new run", other)
     directory.create()
     with (
         following,  # around the lease: when that is given back, everything is written

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from seqexp.config.base import ComponentConfig, require
+from seqexp.config.base import ComponentConfig, OptionError, require
 from seqexp.distributed.world import World
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -26,11 +26,11 @@ class Device(StrEnum):
         """The torch device.
 
         Raises:
-            ValueError: `cuda` was asked for and there is no GPU.
+            OptionError: `cuda` was asked for and there is no GPU.
         """
         available = torch.cuda.is_available()
         if self is Device.cuda and not available:
-            raise ValueError("distributed.device=cuda: torch sees no GPU here; use cpu or auto")
+            raise OptionError("distributed.device=cuda: torch sees no GPU here; use cpu or auto")
         return torch.device("cuda" if available and self is not Device.cpu else "cpu")
 
 
@@ -58,12 +58,12 @@ class ProcessesConfig(DistributedConfig):
     def __post_init__(self) -> None:
         require(
             self.num_processes is None or self.num_processes > 0,
-            "distributed.num_processes",
+            "num_processes",
             self.num_processes,
             "a count above 0, or null for one for each GPU",
         )
         for name in ("timeout_seconds", "alone_timeout_seconds"):
-            require(getattr(self, name) > 0, f"distributed.{name}", getattr(self, name), "a number above 0")
+            require(getattr(self, name) > 0, name, getattr(self, name), "a number above 0")
 
 
 class Layout:

@@ -62,10 +62,10 @@ class DDPConfig(ProcessesConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.bucket_cap_mb > 0, "distributed.bucket_cap_mb", self.bucket_cap_mb, "a number above 0")
+        require(self.bucket_cap_mb > 0, "bucket_cap_mb", self.bucket_cap_mb, "a number above 0")
         require(
             not (self.static_graph and self.find_unused_parameters),
-            "distributed.static_graph",
+            "static_graph",
             self.static_graph,
             "it rules out distributed.find_unused_parameters=true",
         )

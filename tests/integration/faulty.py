@@ -59,6 +59,8 @@ def harm(kind: str, output: LossOutput) -> LossOutput:
             os.kill(worker.pid, signal.SIGKILL)
     if kind == "save":  # the next time
         writing.write_parts = lambda *_: os._exit(3)  # type: ignore[assignment]
+    if kind.startswith("parent-"):
+        os.kill(os.getppid(), signal.Signals[kind.removeprefix("parent-")])
     if kind.startswith("SIG"):
         os.kill(os.getpid(), signal.Signals[kind])
     return output

@@ -5,13 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
+from seqexp.checkpoint.layout import open_checkpoint
 from seqexp.distributed.ddp import DDPConfig
 from seqexp.distributed.launch import in_processes
 from seqexp.runs.journal import read_journal
@@ -39,7 +40,7 @@ def _faulty_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def last_weights(run: Path) -> dict[str, torch.Tensor]:
-    return load_file(sorted(run.glob("checkpoints/*/model.safetensors"))[-1])
+    return open_checkpoint(sorted(run.glob("checkpoints/update-*"))[-1]).weights()
 
 
 def journal_of(run: Path, kind: str) -> list[dict[str, Any]]:
@@ -153,7 +154,7 @@ FAULTS = {
     "SIGSTOP": ["rank 1 (update 2, epoch 1, micro-batch 4)", "no sign of life"],
     "hang": ["rank 1 (update 2, epoch 1, micro-batch 4) did not meet the others within"],
     "collective": ["rank"],
-    "worker": ["rank 1 (update", "DataLoader worker"],
+    "worker": ["rank 1 (update 2, epoch 1, micro-batch 4)"],
 }
 
 
@@ -182,6 +183,31 @@ def test_a_fault_of_one_process_ends_all(tmp_path: Path, data: Path, kind: str) 
         assert "in harm" in (run / "stacks/1.txt").read_text()
     failures = journal_of(run, "failed")
     assert failures and "rank" in failures[-1]["error"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "status"), [("parent-SIGINT", 130), ("parent-SIGUSR2", 140), ("parent-SIGKILL", -9)])
+def test_who_started_them_is_stopped(tmp_path: Path, data: Path, kind: str, status: int) -> None:
+    """A signal is passed on, and all is saved; where the starter just dies, they end with it."""
+    run = tmp_path / "run"
+    options = [*TINY, *FAULTY, *TWO, "validation.scores=false", f"task.data={data}", f"run.dir={run}"]
+    environment = {**os.environ, "FAULT": f"{kind}:1:3", "MARK": str(tmp_path)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "seqexp.train", *options],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.wait() == status
+    while processes_with(f"MARK={tmp_path}"):
+        time.sleep(0.1)
+    saved = journal_of(run, "checkpoint")
+    if status == -9:
+        assert saved == []
+    else:
+        assert saved[-1]["update"] in (3, 4)
+    assert not (run / "result.json").exists()
+    assert not (run / "lease.json").exists()
 
 
 def processes_with(variable: str) -> list[int]:
