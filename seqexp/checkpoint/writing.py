@@ -131,8 +131,13 @@ def write_checkpoint(
 
 def _write_share(hidden: Path, content: Content, writers: Writers) -> None:
     """This process's files, and what they are."""
-    shares, files = {}, {}
+    shares: dict[str, Any] = {}
+    files = {}
+    hidden.mkdir(parents=True, exist_ok=True)
     for name, tensors in content.tensors.items():
+        if not tensors.parts and not writers.is_first:
+            shares[name] = {}
+            continue
         file = hidden / writers.file_of(name)
         file.parent.mkdir(parents=True, exist_ok=True)
         shares[name] = write_parts(file, tensors.parts)

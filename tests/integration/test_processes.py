@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
+from seqexp.checkpoint.layout import open_checkpoint
 from seqexp.distributed.ddp import DDPConfig
 from seqexp.distributed.launch import in_processes
 from seqexp.runs.journal import read_journal
@@ -40,7 +40,7 @@ def _faulty_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def last_weights(run: Path) -> dict[str, torch.Tensor]:
-    return load_file(sorted(run.glob("checkpoints/*/model.safetensors"))[-1])
+    return open_checkpoint(sorted(run.glob("checkpoints/update-*"))[-1]).weights()
 
 
 def journal_of(run: Path, kind: str) -> list[dict[str, Any]]:
