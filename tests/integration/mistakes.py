@@ -408,13 +408,6 @@ MISTAKES = [
         f"{CHECKPOINT}: its optimizer state is not one of SGD",
     ),
     Mistake(
-        "other groups of parameters for a run that is continued",
-        "train",
-        [*TRAIN, "checkpoint.continue_from=run", "stop.max_updates=4", "optimizer.no_decay=[bias]"],
-        f"{CHECKPOINT}: its optimizer state is for other parameters or groups of them; `freeze`, `optimizer.no_decay` "
-        "and the groups of a composite must be as they were there",
-    ),
-    Mistake(
         "a sweep with one wrong value",
         "train",
         ["--multirun", *TRAIN, "optimizer.lr=-1,0.01"],

@@ -82,8 +82,8 @@ def test_an_update_waits_for_no_write(data: Path, command: Command, monkeypatch:
 
     count = Trainer._count
 
-    def counting(self: Trainer, group: Any) -> None:
-        count(self, group)
+    def counting(self: Trainer, *counts: Any) -> None:
+        count(self, *counts)
         events.append(self.progress.update)
         if self.progress.update == 6:
             assert lines_of("run", "checkpoint") == []

@@ -56,8 +56,8 @@ def test_the_highest_rate_of_all_groups_counts() -> None:
 def test_a_rate_that_came_down_long_ago_ends_the_run() -> None:
     """As in a run that continues one at the end of its schedule."""
     constant = build(ConstantConfig(warmup_updates=5), lr=0.1, max_updates=None)
-    assert stop_reason(StopConfig(min_lr=0.1), Progress(update=3), constant) is None
-    assert stop_reason(StopConfig(min_lr=0.1), Progress(update=50), constant) == "stop.min_lr=0.1"
+    assert stop_reason(StopConfig(min_lr=0.1), Progress(update=3, lrs={"": 0.04}), constant) is None
+    assert stop_reason(StopConfig(min_lr=0.1), Progress(update=50, lrs={"": 0.1}), constant) == "stop.min_lr=0.1"
 
 
 def test_only_a_run_without_any_rule_gets_one() -> None:
