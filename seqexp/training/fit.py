@@ -23,8 +23,11 @@ from seqexp.training.memory import ActivationCheckpoint, require_possible
 from seqexp.training.probe import Report, Sizes, Trial, probe
 from seqexp.training.step import TrainStep
 
-TRAINING_SECONDS, ALL_SECONDS, MOST_SECONDS = 25.0, 40.0, 55.0
-"""After which no trial of training, none at all, is begun; and after which the process is ended."""
+TRAINING_SECONDS, ALL_SECONDS, MOST_SECONDS = 25.0, 40.0, 50.0
+"""After which no trial of training, none at all, is begun; and after which the process is ended, if it knows any batch
+that fits. They count from when it has loaded its libraries."""
+PATIENCE = 600.0
+"""Seconds after which it is ended in any case: a machine may be very busy."""
 MEBIBYTE = 2**20
 FILE = "batch.json"
 
@@ -163,9 +166,15 @@ def run_trial(trial: Trial) -> Report:
     process = context.Process(target=probe, args=(parcel, sender))
     process.start()
     sender.close()
-    deadline, report = time.monotonic() + MOST_SECONDS, None
+    started, report = time.monotonic(), None
+    begun = started
     try:
-        while receiver.poll(max(0.0, deadline - time.monotonic())):
+        while True:
+            knows_one = report is not None and report.training is not None
+            deadline = begun + MOST_SECONDS if knows_one else started + PATIENCE
+            if not receiver.poll(max(0.0, deadline - time.monotonic())):
+                break
+            begun = time.monotonic() if report is None else begun
             report = receiver.recv()
     except EOFError:
         pass  # it is done, or the system has ended it: what it has reported holds
@@ -173,7 +182,7 @@ def run_trial(trial: Trial) -> Report:
         process.kill()
         process.join()
         receiver.close()
-    if report is None:
+    if report is None or (report.training is None and report.peak == 0):
         raise UserError(
             f"batch.fit: the process that tries batches ended with status {process.exitcode}; use batch.fit=false"
         )

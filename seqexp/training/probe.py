@@ -66,7 +66,7 @@ class Trial:
     limit: int | None
     """Bytes beyond what the process has before the first update; None for most of what is free."""
     seconds: tuple[float, float]
-    """Until when, since the process began, training and evaluation may be tried."""
+    """Until when, since the process has loaded its libraries, training and evaluation may be tried."""
     num_threads: int
 
 
@@ -87,17 +87,18 @@ class Report:
 def probe(parcel: bytes, connection: Connection) -> None:
     """Run the trial that was pickled, and send a report after each step."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who has started it ends it
-    started = time.monotonic()
     trial: Trial = pickle.loads(parcel)  # from our own process, which has just made it
     torch.set_num_threads(trial.num_threads)
     step = trial.step
     change_blocks(step.model, replace(trial.memory, compile=False), step.device)
     _load_libraries(step.device)
+    started = time.monotonic()
     meter = Meter(step.device)
     limit = trial.limit or int(meter.free() * PART_OF_FREE_MEMORY)
     if step.device.type == "cpu":
         memory.limit_memory(limit + MARGIN)
     report = Report(limit)
+    connection.send(report)  # the time begins to count
 
     def found(size: int, peak: int) -> None:
         nonlocal report
