@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqexp.criterions.smoothed_cross_entropy import loss_gradient, loss_sums
+from seqexp.criterions.smoothed_cross_entropy import at_least_float32, loss_gradient, loss_sums
 
 
 def chunked_cross_entropy(
@@ -82,12 +82,12 @@ class _Chunks:
         return self.of_states, self.of_weight, self.of_bias
 
     def __iter__(self) -> Iterator[tuple[slice, Tensor]]:
-        """Each chunk's place among the targets, and its log-probabilities, float32 [C, V]."""
+        """Each chunk's place among the targets, and its log-probabilities, [C, V] in at least float32."""
         for start in range(0, len(self.targets), self.options.chunk_size):
             rows = slice(start, start + self.options.chunk_size)
             with torch.autocast(self.states.device.type, enabled=False):
-                logits = F.linear(self.states[rows], self.weight, self.bias).float()
-            yield rows, logits.log_softmax(dim=1)
+                logits = F.linear(self.states[rows], self.weight, self.bias)
+            yield rows, logits.log_softmax(dim=1, dtype=at_least_float32(logits.dtype))
 
     def add_gradients(self, rows: slice, log_probs: Tensor, scale: Tensor | float) -> None:
         """Sum up the gradients of `scale` times the loss of a chunk; `log_probs` are used up."""
@@ -106,7 +106,7 @@ class _Chunks:
 
 def _zeros(tensor: Tensor) -> Tensor:
     """Sums over chunks are kept in 32 bits."""
-    return torch.zeros_like(tensor, dtype=torch.promote_types(tensor.dtype, torch.float32))
+    return torch.zeros_like(tensor, dtype=at_least_float32(tensor.dtype))
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -116,7 +116,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         wanted = ctx.needs_input_grad if options.gradients_at_once else (False, False, False)
         chunks = _Chunks(states, weight, bias, targets, options, wanted)
-        loss = torch.zeros((), device=states.device)
+        loss = torch.zeros((), device=states.device, dtype=at_least_float32(options.number_format))
         nll = loss.clone()
         for rows, log_probs in chunks:
             loss_part, nll_part = loss_sums(log_probs, targets[rows], chunks.kept[rows], options.smoothing)

@@ -14,8 +14,8 @@ def smoothed_cross_entropy(
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy with targets of 1 - smoothing + smoothing / V and smoothing / V for every other word.
 
-    Computed in float32, and with its own backward pass: two passes over [N, V] and one new tensor of that size in
-    each direction, which takes less than half of the time of the same from differentiable operations.
+    Computed in at least float32, and with its own backward pass: two passes over [N, V] and one new tensor of that
+    size in each direction, which takes less than half of the time of the same from differentiable operations.
 
     Args:
         logits: [N, V].
@@ -27,16 +27,21 @@ def smoothed_cross_entropy(
         The loss and the negative log-likelihood (without gradient), in nats, summed over targets.
     """
     result: tuple[Tensor, Tensor] = _SmoothedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        logits.float(), targets, smoothing, padding_index
+        logits.to(at_least_float32(logits.dtype)), targets, smoothing, padding_index
     )
     return result
+
+
+def at_least_float32(number_format: torch.dtype) -> torch.dtype:
+    """In which a loss is computed from scores of this format."""
+    return torch.promote_types(number_format, torch.float32)
 
 
 def loss_sums(log_probs: Tensor, targets: Tensor, kept: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
     """The loss and the negative log-likelihood, summed over targets.
 
     Args:
-        log_probs: float32 [N, V].
+        log_probs: [N, V].
         targets: int64 [N].
         kept: False at targets that do not count, bool [N].
         smoothing: as above.
