@@ -24,8 +24,7 @@ from seqexp.distributed.base import Layout
 from seqexp.distributed.world import World
 from seqexp.generators.base import Generator
 from seqexp.models.base import Model
-from seqexp.optimizers.base import trains_other_weights, weights_to_evaluate
-from seqexp.optimizers.parameter_groups import Group, parameter_groups
+from seqexp.optimizers.base import weights_to_evaluate
 from seqexp.precisions.base import Precision
 from seqexp.runs.directory import RunDirectory
 from seqexp.runs.journal import Journal
@@ -43,6 +42,7 @@ from seqexp.training.fit import FittedBatch, fit_batch
 from seqexp.training.freezing import freeze
 from seqexp.training.memory import change_blocks
 from seqexp.training.non_finite import NonFiniteReports
+from seqexp.training.optimizer import groups_of_masters, make_optimizer
 from seqexp.training.progress import Progress
 from seqexp.training.restore import load_weights, restore
 from seqexp.training.saving import own_part, saved_content
@@ -124,7 +124,7 @@ class Training:
         self.step = TrainStep(
             model=self.model,
             criterion=criterion,
-            optimizer=self._make_optimizer(precision),
+            optimizer=make_optimizer(config.optimizer, self.model, self.layout, precision),
             precision=precision,
             device=self.device,
             clip_norm=config.clip_norm,
@@ -136,29 +136,6 @@ class Training:
         self.schedules = build_schedules(config.lr_scheduler, config.optimizer, self.num_updates)
         self.ema = build_ema(config.ema, self.model, partial(own_part, self.layout))
         self.beginning = Progress() if self.parent is None else self._begin_with(self.parent)
-
-    def _make_optimizer(self, precision: Precision) -> torch.optim.Optimizer:
-        """
-        Raises:
-            UserError: layout or precision cannot have this optimizer.
-        """
-        config = self.config.optimizer
-        groups = self._groups_of_masters(precision)
-        optimizer = self.layout.make_optimizer(lambda groups: build(config, params=groups), groups)
-        own = self.layout.own_optimizer(optimizer)
-        if trains_other_weights(own):
-            averages = f"{type(config).__name__.removesuffix('Config')} averages weights"
-            if own is not optimizer:
-                raise UserError(f"{averages}, of which each process would have a part: use distributed=ddp")
-            if any(precision.master(weight) is not weight for weight in self.model.parameters()):
-                raise UserError(f"{averages}, and with precision=bf16_master the model has others: use precision=bf16")
-        return optimizer
-
-    def _groups_of_masters(self, precision: Precision) -> list[Group]:
-        """What the optimizer is made of; to be called once for a precision."""
-        precision.masters([weight for weight in self.model.parameters() if weight.requires_grad])
-        groups = parameter_groups(self.model, self.config.optimizer)
-        return [{**group, "params": [precision.master(weight) for weight in group["params"]]} for group in groups]
 
     def train(self, journal: Journal) -> Progress:
         """Train from the newest checkpoint, or from the start."""
@@ -213,7 +190,7 @@ class Training:
             step = TrainStep(
                 model=self.model,
                 criterion=criterion,
-                optimizer=build(config.optimizer, params=self._groups_of_masters(precision)),
+                optimizer=build(config.optimizer, params=groups_of_masters(config.optimizer, self.model, precision)),
                 precision=precision,
                 device=self.device,
                 clip_norm=config.clip_norm,
