@@ -134,7 +134,7 @@ class Training:
             wrapped=wrapped,
         )
         self.schedules = build_schedules(config.lr_scheduler, config.optimizer, self.num_updates)
-        self.ema = build_ema(config.ema, self.model, partial(own_part, self.layout))
+        self.ema = build_ema(config.ema, self.model, partial(own_part, self.layout), precision.master)
         self.beginning = Progress() if self.parent is None else self._begin_with(self.parent)
 
     def train(self, journal: Journal) -> Progress:
