@@ -43,6 +43,7 @@ from seqexp.training.freezing import freeze
 from seqexp.training.memory import change_blocks
 from seqexp.training.non_finite import NonFiniteReports
 from seqexp.training.optimizer import groups_of_masters, make_optimizer
+from seqexp.training.out_of_memory import evaluation_advice
 from seqexp.training.progress import Progress
 from seqexp.training.restore import load_weights, restore
 from seqexp.training.saving import own_part, saved_content
@@ -115,7 +116,8 @@ class Training:
             logger.warning(text, config.batch.micro_batches, self.world.size)
         if self.fitted is not None:
             limits = replace(limits, max_tokens=self.fitted.evaluation_max_tokens)
-        self.evaluate = Evaluator(task, criterion, generator, config.scorer, limits, precision, self.world)
+        advice = evaluation_advice(config)
+        self.evaluate = Evaluator(task, criterion, generator, config.scorer, limits, precision, self.world, advice)
         # Before the optimizer: it may change the parameters.
         blocks = self.model.blocks()
         loss = Loss(self.model, criterion)
@@ -284,13 +286,13 @@ class Training:
         load_weights(self.model, self.layout, best, MODEL)
         splits = {name: self.task.load_split(name, self.model) for name in self.final_splits}
         with self.layout.evaluated(self.model) as model:
-            return best, {name: self.evaluate(model, split) for name, split in splits.items()}
+            return best, {name: self.evaluate(model, name, split) for name, split in splits.items()}
 
     def _validate(self) -> dict[str, float]:
         if self.config.validation.seed is not None:
             torch.manual_seed(self.config.validation.seed)
         with self._evaluated() as model:
-            evaluations = {name: self.evaluate(model, split) for name, split in self.valid_splits.items()}
+            evaluations = {name: self.evaluate(model, name, split) for name, split in self.valid_splits.items()}
         return self._metrics(evaluations)
 
     @contextmanager
@@ -321,7 +323,7 @@ class Training:
             return
         with self._evaluated() as model:
             splits = self.valid_splits.items()
-            evaluations = {name: self.evaluate(model, split, num_batches) for name, split in splits}
+            evaluations = {name: self.evaluate(model, name, split, num_batches) for name, split in splits}
         for name, evaluation in evaluations.items():
             logger.info("before training | %s", " | ".join([name, *format_metrics(evaluation.metrics)]))
         self._metrics(evaluations)
