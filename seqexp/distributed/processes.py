@@ -36,7 +36,7 @@ class Processes(World):
         self, place: Place, store: Store, watch: Watch, device: torch.device, alone_timeout_seconds: float
     ) -> None:
         super().__init__(device)
-        self.rank, self.size = place.rank, place.size
+        self.rank, self.size, self.num_here = place.rank, place.size, place.local_size
         self._store, self._watch, self._patience = store, watch, alone_timeout_seconds
         self._num_gathered = self._num_given = 0
 

@@ -18,6 +18,8 @@ class World:
 
     rank = 0
     size = 1
+    num_here = 1
+    """Processes on this machine."""
 
     def __init__(self, device: torch.device) -> None:
         """`device`: where this process computes."""

@@ -199,7 +199,7 @@ class Training:
                 seed=config.seed,
                 normalize_by=config.batch.normalize_by,
             )
-            found = self.world.from_first(lambda: asdict(fit_batch(config, step, train, others, generator)))
+            found = self.world.from_first(lambda: asdict(fit_batch(config, step, train, others, generator, self.world)))
             fitted = FittedBatch(**found)
         if self.parent is not None:
             self.same_order &= fitted.same_batches(FittedBatch.of_run(self.parent.path.parent.parent))

@@ -58,6 +58,18 @@ def test_a_batch_that_fits(tmp_path: Path, data: Path, command: Command, monkeyp
         assert metrics == pytest.approx(metrics_of(tmp_path / "given")[key], rel=1e-5)
 
 
+def test_two_processes_share_what_fits(tmp_path: Path, data: Path, command: Command) -> None:
+    """One of them searches; all of an update would fit into one micro-batch."""
+    run = tmp_path / "run"
+    two = ["distributed=ddp", "distributed.num_processes=2", "stop.max_updates=2", "batch.fit=true"]
+    command("train", *OPTIONS, *two, "batch.max_tokens=600", f"task.data={data}", f"run.dir={run}")
+    found = fitted(run)
+    assert (found["max_tokens"], found["micro_batches"]) == (300, 2)
+    assert found["largest_max_tokens"] == 600
+    assert json.loads((run / "result.json").read_text())["updates"] == 2
+    assert "nothing to compute" not in (run / "log.txt").read_text()
+
+
 def test_nothing_fits(
     tmp_path: Path,
     data: Path,
