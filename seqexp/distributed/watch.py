@@ -24,6 +24,8 @@ from seqexp.runtime.secrets import mask
 logger = logging.getLogger(__name__)
 
 FAILURE = "failure"
+DIRECTORY = "directory"
+"""Keys of the store: why the job ends; where its run lies, for who outlives the processes."""
 LIMIT = 0.75
 """Part of the time limit after which a process counts as lost; the rest is for finding out why, and for ending."""
 GRACE_SECONDS = 5.0
@@ -107,6 +109,8 @@ class Watch:
 
     def reports_to(self, directory: Path, fail: Callable[[str], None]) -> None:
         self._directory, self._on_failure = directory, fail
+        if self.rank == 0:
+            self._store.set(DIRECTORY, str(directory.absolute()))
 
     def leave(self) -> None:
         """This process ends in order: nobody need wait for its signs of life."""
