@@ -49,6 +49,8 @@ class Beat:
 
     count: int = 0
     place: str = "starting"
+    num_done: int = 0
+    """Pieces of work that it has done alone, such as batches of a validation."""
     host: str = ""
     pid: int = 0
     started: str | None = None
@@ -106,6 +108,9 @@ class Watch:
     def at(self, place: str) -> None:
         self._beat.place = place
         self._send()  # at once: should this process be killed, that is all that is known of it
+
+    def advance(self) -> None:
+        self._beat.num_done += 1  # the thread sends it
 
     def reports_to(self, directory: Path, fail: Callable[[str], None]) -> None:
         self._directory, self._on_failure = directory, fail

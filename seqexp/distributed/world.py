@@ -54,6 +54,9 @@ class World:
     def at(self, place: str) -> None:
         """Say where this process is, for the message should it fail: `update 7, ...`."""
 
+    def advance(self) -> None:
+        """Say that a piece of the work that this process does alone is done: who waits for it has patience anew."""
+
     def reports_to(self, directory: Path, fail: Callable[[str], None]) -> None:
         """Where to write what each process was doing when one of them fails, and whom to tell why.
 

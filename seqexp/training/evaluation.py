@@ -99,6 +99,7 @@ class Evaluator:
         for batch in evaluation_batches(split, self.limits, max_batches, **share):
             self._begun = batch
             yield batch
+            self.world.advance()
 
     @contextlib.contextmanager
     def _fits(self, what: str) -> Iterator[None]:
