@@ -20,7 +20,7 @@ from seqexp.config.saved import from_saved
 from seqexp.data.batching import BatchLimits
 from seqexp.distributed.base import Device
 from seqexp.generators.base import Generator, GeneratorConfig
-from seqexp.generators.batches import generate_batches
+from seqexp.generators.batches import evaluation_batches, generate_batches
 from seqexp.models.base import ModelConfig, Seq2SeqModel
 from seqexp.plugins import load_plugins
 from seqexp.precisions.base import Precision, PrecisionConfig
@@ -87,7 +87,8 @@ class TrainedModel:
 
     def generate(self, split: Any) -> Iterator[tuple[int, list[Translation]]]:
         """Translate a split; yields numbers of examples with their translations, short sentences first."""
-        for number, hypotheses in generate_batches(self.generator, self.models, split, self.limits, self.precision):
+        batches = evaluation_batches(split, self.limits)
+        for number, hypotheses in generate_batches(self.generator, self.models, batches, self.precision):
             if not split.source_text(number).strip():
                 yield number, [NOTHING]  # whatever a model would make up of an empty line
                 continue

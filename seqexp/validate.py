@@ -74,8 +74,10 @@ def main(config: ValidateConfig) -> dict[str, float]:
         scorers=config.scorer,
         limits=BatchLimits(config.max_tokens, None),
         precision=model.precision,
+        advice=f"take max_tokens below {config.max_tokens}",
     )
-    found = {split: evaluate(model.models[0], task.load_split(split, model.models[0])) for split in config.splits}
+    only = model.models[0]
+    found = {split: evaluate(only, split, task.load_split(split, only)) for split in config.splits}
     content = {
         "weights": checkpoint.content_of(config.weights),
         "data": task.identity,

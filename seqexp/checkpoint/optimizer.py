@@ -12,8 +12,8 @@ from seqexp.checkpoint.tensors import Part, Tensors
 from seqexp.runtime.errors import UserError
 
 PLAIN = bool | int | float | str | None
-ADDED_BY_LOADING = {"differentiable"}
-"""Options that torch adds to any optimizer whose state it loads."""
+ADDED_WHEN_LOADED = {"differentiable"}
+"""Options that torch gives every optimizer that is loaded, and not every new one."""
 Names = Mapping[nn.Parameter, str]
 Read = Callable[[Tensors, str, nn.Parameter], Tensor]
 """Gives a parameter that part of a state tensor, by its name, which its layout needs."""
@@ -98,7 +98,7 @@ def load_optimizer(
     Raises:
         UserError: it is one of another optimizer, or of other parameters.
     """
-    if (saved.options ^ set(optimizer.defaults)) - ADDED_BY_LOADING:
+    if (saved.options ^ set(optimizer.defaults)) - ADDED_WHEN_LOADED:
         raise UserError(f"{source}: its optimizer state is not one of {type(optimizer).__name__}")
     own = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     differing = saved.scalars.keys() ^ set(names.values())
@@ -128,6 +128,7 @@ def load_optimizer(
         # torch gives state the parameter's format; what was kept in another is to stay exact.
         loaded = optimizer.state[own[number]]
         for key, value in values.items():
+            # One that an optimizer has used up at once, as `TrainsOtherWeights` may, is not there any more.
             if isinstance(value, Tensor) and key in loaded and loaded[key].dtype != value.dtype:
                 loaded[key] = value.to(loaded[key].device)
 

@@ -53,7 +53,8 @@ class ProcessesConfig(DistributedConfig):
     timeout_seconds: float = 60.0
     """The job ends when a process gives no sign of life for so long, or lets the others wait so long in an update."""
     alone_timeout_seconds: float = 3600.0
-    """The same where processes work by themselves: reading data, validating, saving."""
+    """The same where processes work by themselves: reading data, saving, a batch of a validation. (A validation may
+    last as long as it likes, as long as one batch after the other is done.)"""
 
     def __post_init__(self) -> None:
         require(

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, OffloadPolicy, fully_shard
-from torch.distributed.tensor import DTensor, Replicate, Shard
+from torch.distributed.tensor import DTensor, Replicate
 
 from seqexp.distributed.base import Layout, Module, ProcessesConfig, norm_of
+from seqexp.distributed.tensors import is_shared_out, of_rows, own_rows, whole
 from seqexp.distributed.world import World
 from seqexp.runtime.errors import UserError
 
@@ -134,8 +135,7 @@ class FSDP(Layout):
         return {name: found[id(tensor)] for name, tensor in state.items()}
 
     def gathered(self, tensor: Tensor) -> Tensor:
-        there = tensor.to(self.device)
-        return there.full_tensor() if isinstance(there, DTensor) else there
+        return whole(tensor.to(self.device))
 
     def gradient_norm(self, parameters: Iterable[nn.Parameter]) -> Tensor:
         if self.world.size == 1:
@@ -153,22 +153,13 @@ class FSDP(Layout):
         super().clip(parameters, max_norm, norm)
 
     def rows(self, tensor: Tensor) -> tuple[Tensor, int]:
-        if not isinstance(tensor, DTensor):
-            return tensor, 0
-        if tensor.placements != (Shard(0),):
-            raise TypeError(f"a tensor that is distributed as {tensor.placements} cannot be saved")
-        num_rows, held = tensor.shape[0], tensor.to_local()
-        first = min(self.world.rank * -(-num_rows // self.world.size), num_rows)
-        return held, first
+        return own_rows(tensor)
 
     def with_rows(self, like: Tensor, read: Callable[..., Tensor]) -> Tensor:
-        if not isinstance(like, DTensor):
+        if not is_shared_out(like):
             return read()
-        held, first = self.rows(like)
-        rows = read(first, first + len(held)) if len(held) else torch.empty_like(held)
-        return DTensor.from_local(
-            rows, like.device_mesh, like.placements, run_check=False, shape=like.shape, stride=like.stride()
-        )
+        held, first = own_rows(like)
+        return of_rows(read(first, first + len(held)) if len(held) else torch.empty_like(held), like)
 
     def require_equal_weights(self, module: nn.Module) -> None:
         """Nothing is there twice."""

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,8 +21,10 @@ from seqexp.distributed.base import Device, DistributedConfig, ProcessesConfig
 from seqexp.distributed.place import Place, launched
 from seqexp.distributed.preemption import StopRequest
 from seqexp.distributed.processes import joined
-from seqexp.distributed.watch import Failure, last_beat, publish, published
+from seqexp.distributed.watch import DIRECTORY, Failure, last_beat, publish, published
 from seqexp.distributed.world import World
+from seqexp.runs.directory import RunDirectory
+from seqexp.runs.journal import note_failure
 from seqexp.runtime.errors import ProcessError, UserError
 
 RESULT = "result"
@@ -103,6 +106,7 @@ class _Supervisor:
                 self._look_after()
             finally:
                 self._end_all()
+                self._note_failure()
         return self._outcome()
 
     def _look_after(self) -> None:
@@ -134,6 +138,16 @@ class _Supervisor:
                     if process.exitcode is None:
                         process.kill()
                 process.join()
+
+    def _note_failure(self) -> None:
+        """In the run's journal, should the first process have been ended before it could."""
+        failure = published(self.store)
+        if failure is None or not self.store.check([DIRECTORY]):
+            return
+        run = RunDirectory(Path(self.store.get(DIRECTORY).decode()))
+        with contextlib.suppress(OSError, UserError):
+            if run.holder() is None:  # nobody else has taken it over meanwhile
+                note_failure(run.journal, failure.message)
 
     def _pass_on(self, number: signal.Signals) -> None:
         for process in self.processes:

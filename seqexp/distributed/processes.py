@@ -36,7 +36,7 @@ class Processes(World):
         self, place: Place, store: Store, watch: Watch, device: torch.device, alone_timeout_seconds: float
     ) -> None:
         super().__init__(device)
-        self.rank, self.size = place.rank, place.size
+        self.rank, self.size, self.num_here = place.rank, place.size, place.local_size
         self._store, self._watch, self._patience = store, watch, alone_timeout_seconds
         self._num_gathered = self._num_given = 0
 
@@ -77,6 +77,9 @@ class Processes(World):
     def at(self, place: str) -> None:
         self._watch.at(place)
 
+    def advance(self) -> None:
+        self._watch.advance()
+
     def reports_to(self, directory: Path, fail: Callable[[str], None]) -> None:
         self._watch.reports_to(directory, fail)
 
@@ -97,9 +100,9 @@ class Processes(World):
         """Until the store has all keys, each of which comes from a rank.
 
         Raises:
-            ProcessError: another process has failed, has left, or took too long.
+            ProcessError: another process has failed, has left, or did not get on for too long.
         """
-        started, nap = time.monotonic(), 0.0005
+        since, nap, before = time.monotonic(), 0.0005, None
         while not self._store.check(list(keys)):
             time.sleep(nap)
             nap = min(2 * nap, LONGEST_NAP_SECONDS)
@@ -107,11 +110,17 @@ class Processes(World):
             if nap < LONGEST_NAP_SECONDS:
                 continue
             late = [rank for key, rank in keys.items() if not self._store.check([key])]
-            left = [rank for rank in late if (beat := last_beat(self._store, rank)) is not None and beat.left]
+            beats = {rank: beat for rank in late if (beat := last_beat(self._store, rank)) is not None}
+            left = [rank for rank, beat in beats.items() if beat.left]
             if left and not self._store.check(list(keys)):
                 raise ProcessError(f"rank {left[0]} has left, and the others wait for it")
-            if late and time.monotonic() - started > self._patience:
-                raise ProcessError(f"ranks {', '.join(map(str, late))} did not come within {self._patience:g} s")
+            now = [(rank, beat.place, beat.num_done) for rank, beat in beats.items()]
+            if now != before:
+                since, before = time.monotonic(), now
+            if late and time.monotonic() - since > self._patience:
+                raise ProcessError(
+                    f"ranks {', '.join(map(str, late))} did not come or get on within {self._patience:g} s"
+                )
 
 
 @contextlib.contextmanager

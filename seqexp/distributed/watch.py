@@ -24,6 +24,8 @@ from seqexp.runtime.secrets import mask
 logger = logging.getLogger(__name__)
 
 FAILURE = "failure"
+DIRECTORY = "directory"
+"""Keys of the store: why the job ends; where its run lies, for who outlives the processes."""
 LIMIT = 0.75
 """Part of the time limit after which a process counts as lost; the rest is for finding out why, and for ending."""
 GRACE_SECONDS = 5.0
@@ -47,6 +49,8 @@ class Beat:
 
     count: int = 0
     place: str = "starting"
+    num_done: int = 0
+    """Pieces of work that it has done alone, such as batches of a validation."""
     host: str = ""
     pid: int = 0
     started: str | None = None
@@ -105,8 +109,13 @@ class Watch:
         self._beat.place = place
         self._send()  # at once: should this process be killed, that is all that is known of it
 
+    def advance(self) -> None:
+        self._beat.num_done += 1  # the thread sends it
+
     def reports_to(self, directory: Path, fail: Callable[[str], None]) -> None:
         self._directory, self._on_failure = directory, fail
+        if self.rank == 0:
+            self._store.set(DIRECTORY, str(directory.absolute()))
 
     def leave(self) -> None:
         """This process ends in order: nobody need wait for its signs of life."""

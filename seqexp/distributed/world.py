@@ -18,6 +18,8 @@ class World:
 
     rank = 0
     size = 1
+    num_here = 1
+    """Processes on this machine."""
 
     def __init__(self, device: torch.device) -> None:
         """`device`: where this process computes."""
@@ -51,6 +53,9 @@ class World:
 
     def at(self, place: str) -> None:
         """Say where this process is, for the message should it fail: `update 7, ...`."""
+
+    def advance(self) -> None:
+        """Say that a piece of the work that this process does alone is done: who waits for it has patience anew."""
 
     def reports_to(self, directory: Path, fail: Callable[[str], None]) -> None:
         """Where to write what each process was doing when one of them fails, and whom to tell why.

@@ -1,6 +1,6 @@
 """Runs a generator over a split, batch by batch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from seqexp.data.batch import Batch, PairBatch
 from seqexp.data.batching import BatchLimits, Order
@@ -25,18 +25,10 @@ def evaluation_batches(
 
 
 def generate_batches(
-    generator: Generator,
-    models: Sequence[Seq2SeqModel],
-    split: Split,
-    limits: BatchLimits,
-    precision: Precision,
-    max_batches: int | None = None,
-    *,
-    rank: int = 0,
-    num_processes: int = 1,
+    generator: Generator, models: Sequence[Seq2SeqModel], batches: Iterable[Batch], precision: Precision
 ) -> Iterator[tuple[int, list[Hypothesis]]]:
     """Yields (number of the example, its hypotheses from best to worst), in the order of the batches."""
-    for batch in evaluation_batches(split, limits, max_batches, rank=rank, num_processes=num_processes):
+    for batch in batches:
         assert isinstance(batch, PairBatch)
         with precision.autocast():
             found = generator.generate(models, batch.to(precision.device))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from seqexp.config.base import require
+from seqexp.distributed.tensors import shared_out_as, whole
 from seqexp.optimizers.base import SingleOptimizerConfig
 from seqexp.optimizers.rule import Options, RuleOptimizer, State
 
@@ -39,7 +40,8 @@ class AdafactorConfig(SingleOptimizerConfig):
 
 
 class Adafactor(RuleOptimizer):
-    """Algorithms 4 and 5 of the paper, with decoupled weight decay."""
+    """Algorithms 4 and 5 of the paper, with decoupled weight decay. Where the rows of a weight are shared out over
+    processes, each keeps all row and column means, which are small."""
 
     def update(self, weight: Tensor, gradient: Tensor, state: State, options: Options) -> None:
         kept = 1 - state["step"] ** -options["decay_rate"]
@@ -59,13 +61,15 @@ def _inverse_size(square: Tensor, state: State, kept: float) -> Tensor:
     if square.dim() < 2:
         mean: Tensor = state.setdefault("square", torch.zeros_like(square))
         return mean.lerp_(square, 1 - kept).rsqrt()
-    rows: Tensor = state.setdefault("rows", torch.zeros_like(square[..., 0]))
-    columns: Tensor = state.setdefault("columns", torch.zeros_like(square[..., 0, :]))
-    rows.lerp_(square.mean(dim=-1), 1 - kept)
-    columns.lerp_(square.mean(dim=-2), 1 - kept)
+    # Sums over the size: a process without rows would have a mean that is not a number.
+    row_means = whole(square.sum(dim=-1)) / square.shape[-1]
+    column_means = whole(square.sum(dim=-2)) / square.shape[-2]
+    rows: Tensor = state.setdefault("rows", torch.zeros_like(row_means)).lerp_(row_means, 1 - kept)
+    columns: Tensor = state.setdefault("columns", torch.zeros_like(column_means)).lerp_(column_means, 1 - kept)
     row_factor = (rows / rows.mean(dim=-1, keepdim=True)).rsqrt_()
-    return row_factor.unsqueeze(-1) * columns.rsqrt().unsqueeze(-2)
+    return shared_out_as(row_factor.unsqueeze(-1) * columns.rsqrt().unsqueeze(-2), square)
 
 
 def _root_mean_square(x: Tensor) -> Tensor:
-    return x.square().mean().sqrt()
+    """Of all of a tensor, a scalar."""
+    return (whole(x.square().sum()) / x.numel()).sqrt()

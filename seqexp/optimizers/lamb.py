@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from seqexp.distributed.tensors import whole
 from seqexp.optimizers.adam import AdamBaseConfig
 from seqexp.optimizers.rule import Options, RuleOptimizer, State, moments
 
@@ -28,7 +29,7 @@ class Lamb(RuleOptimizer):
         size = square.div(1 - beta2**step).sqrt_().add_(options["eps"])
         change = mean.div(1 - beta1**step).div_(size).add_(weight, alpha=options["weight_decay"])
         if options["always_adapt"] or options["weight_decay"]:
-            ratio = torch.linalg.vector_norm(weight) / torch.linalg.vector_norm(change)
+            ratio = whole(torch.linalg.vector_norm(weight)) / whole(torch.linalg.vector_norm(change))
             # A weight that is 0, or one that is not to move, has no ratio.
             change.mul_(torch.where(ratio.isfinite() & (ratio > 0), ratio, 1.0))
         weight.sub_(change, alpha=options["lr"])

@@ -91,6 +91,16 @@ def last_line(path: Path) -> dict[str, Any] | None:
     return lines[-1] if lines else None
 
 
+def note_failure(path: Path, message: str) -> None:
+    """Write that the last attempt has failed, unless its own process, which has ended, said so or was done."""
+    last = last_line(path)
+    if last is None or last["kind"] in ("failed", "result"):
+        return
+    with Journal(path) as journal:
+        journal.attempt = last["attempt"]
+        journal.write("failed", 0, error=message)
+
+
 def _end_last_line(path: Path) -> None:
     """Cut off a last line that a crash left without its end, so that the next one starts a line of its own."""
     if not path.exists():

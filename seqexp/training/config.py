@@ -42,11 +42,13 @@ class BatchConfig:
     """Micro-batches of an update, over all processes: the batch size does not depend on how many share the work."""
     fit: bool = False
     """Find the largest `max_tokens` that fits into memory before the first update, by trial, in less than a minute.
-    `micro_batches` then changes with it, so that an update has as many tokens as `max_tokens` x `micro_batches` say.
-    The run keeps what was found, also when it is resumed on another machine."""
+    `micro_batches` then changes with it, so that an update has as many tokens as `max_tokens` x `micro_batches` say,
+    and each of several processes as many micro-batches, where that is possible. The run keeps what was found, also when
+    it is resumed on another machine."""
     fit_memory: int | None = None
     """With `fit`, memory in MiB that an update may take besides what the process has before it; null: nine tenths of
-    what is free, on the GPU or, where there is none, in the machine or the job's share of it."""
+    what is free, on the GPU or, where there is none, in the machine or the job's share of it, which its processes share
+    equally."""
     multiple_of: int = 1
     """Micro-batches have a multiple of so many sentences where they can; none is dropped for it."""
     normalize_by: NormalizeBy = NormalizeBy.targets

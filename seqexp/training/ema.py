@@ -65,17 +65,28 @@ class NoEMA:
 class EMA(NoEMA):
     """The average of all that a model's state dict holds. Counts are no numbers to average: they are copied."""
 
-    def __init__(self, config: EMAConfig, model: nn.Module, part: Callable[[Tensor], Part] = Part.whole) -> None:
+    def __init__(
+        self,
+        config: EMAConfig,
+        model: nn.Module,
+        part: Callable[[Tensor], Part] = Part.whole,
+        master: Callable[[nn.Parameter], nn.Parameter] = lambda weight: weight,
+    ) -> None:
         """The average begins as the weights that `model` has now, whose tensors it must keep.
 
         Args:
             part: what this process holds of a weight, and averages.
+            master: what the optimizer changes in place of a weight: that is averaged, not the rounded weight.
         """
         assert config.decay is not None
         self.config, self.decay = config, config.decay
-        self._parts = TensorSet.of(model.state_dict(), part).parts
+        state = model.state_dict(keep_vars=True)
+        self._parts = TensorSet.of(state, part).parts
         self._weights = {name: held.tensor for name, held in self._parts.items()}
-        self._averages = {name: self._started(weight) for name, weight in self._weights.items()}
+        learning = {name: master(x) if isinstance(x, nn.Parameter) else x for name, x in state.items()}
+        self._learning = {name: part(learning[name]).tensor for name in self._parts}
+        """What is averaged: the weights, or their masters."""
+        self._averages = self._started()
 
     @torch.no_grad()
     def update(self, update: int) -> None:
@@ -84,7 +95,7 @@ class EMA(NoEMA):
         decay = self.decay if update >= self.config.start_update else 0.0
         floating = [name for name, weight in self._weights.items() if weight.is_floating_point()]
         averages = [self._averages[name] for name in floating]
-        weights = [self._weights[name].to(self._averages[name].dtype) for name in floating]
+        weights = [self._learning[name].to(self._averages[name].dtype) for name in floating]
         get_ema_multi_avg_fn(decay)(averages, weights, 0)  # type: ignore[no-untyped-call]
         for name in self._weights.keys() - set(floating):
             self._averages[name].copy_(self._weights[name])
@@ -113,7 +124,7 @@ class EMA(NoEMA):
 
     def load(self, checkpoint: Checkpoint) -> None:
         if not checkpoint.has(AVERAGED) and not checkpoint.has(TRAINED):
-            self._averages = {name: self._started(weight) for name, weight in self._weights.items()}
+            self._averages = self._started()
             return
         saved = checkpoint.tensors(checkpoint.set_of(Weights.averaged))
         for name, part in self._parts.items():
@@ -130,11 +141,20 @@ class EMA(NoEMA):
         for name, weight in self._weights.items():
             weight.copy_(tensors[name])
 
-    def _started(self, weight: Tensor) -> Tensor:
+    def _started(self) -> dict[str, Tensor]:
+        return {name: self._learning[name].to(self._format(w), copy=True) for name, w in self._weights.items()}
+
+    def _format(self, weight: Tensor) -> torch.dtype:
+        """That of a weight's average."""
         in_32_bits = self.config.fp32 and weight.is_floating_point() and weight.element_size() < 4
-        return weight.float() if in_32_bits else weight.clone()
+        return torch.float32 if in_32_bits else weight.dtype
 
 
-def build_ema(config: EMAConfig, model: nn.Module, part: Callable[[Tensor], Part] = Part.whole) -> NoEMA:
-    """The moving average of a model as `config` asks for it; `part` is that of `EMA`."""
-    return NoEMA() if config.decay is None else EMA(config, model, part)
+def build_ema(
+    config: EMAConfig,
+    model: nn.Module,
+    part: Callable[[Tensor], Part] = Part.whole,
+    master: Callable[[nn.Parameter], nn.Parameter] = lambda weight: weight,
+) -> NoEMA:
+    """The moving average of a model as `config` asks for it; `part` and `master` are those of `EMA`."""
+    return NoEMA() if config.decay is None else EMA(config, model, part, master)

@@ -1,12 +1,14 @@
 """Loss and scores of a model on a split."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
 
 from seqexp.config.build import build
 from seqexp.criterions.base import Criterion
+from seqexp.data.batch import Batch
 from seqexp.data.batching import BatchLimits
 from seqexp.data.split import Split
 from seqexp.distributed.world import World
@@ -14,9 +16,11 @@ from seqexp.generators.base import Generator
 from seqexp.generators.batches import evaluation_batches, generate_batches
 from seqexp.models.base import Model, Seq2SeqModel
 from seqexp.precisions.base import Precision
+from seqexp.runtime.errors import UserError
 from seqexp.scorers.base import Score, Scorer, ScorerConfig
 from seqexp.tasks.base import Task
 from seqexp.training.metrics import MetricBag
+from seqexp.training.out_of_memory import free_memory, is_out_of_memory, memory_of, named_batch
 
 
 @dataclass(frozen=True)
@@ -45,41 +49,77 @@ class Evaluator:
     """That of training: the model computes in its number format here too."""
     world: World = field(default_factory=lambda: World(torch.device("cpu")))
     """Who shares out the batches."""
+    advice: str = "take smaller batches"
+    """What to change where a batch does not fit into memory."""
+    _begun: Batch | None = field(default=None, init=False)
+    """The last one that was begun."""
 
-    def __call__(self, model: Model, split: Split, max_batches: int | None = None) -> Evaluation:
-        """Evaluate on a split, or on its first batches only; `model` is in evaluation mode afterwards."""
+    def __call__(self, model: Model, name: str, split: Split, max_batches: int | None = None) -> Evaluation:
+        """Evaluate on a split, or on its first batches only; `model` is in evaluation mode afterwards.
+
+        Args:
+            name: of the split, for messages.
+
+        Raises:
+            UserError: a batch does not fit into memory.
+        """
         model.eval()
-        metrics = self._losses(model, split, max_batches)
+        with self._fits(f"split {name}: the loss"):
+            bag = self._losses(model, split, max_batches)
+        metrics = bag.total(self.world).means()
         if self.generator is None:
             return Evaluation(metrics)
         assert isinstance(model, Seq2SeqModel)
-        hypotheses = self._hypotheses(model, split, max_batches)
+        with self._fits(f"split {name}: the search"):
+            own = self._hypotheses(model, split, max_batches)
+        hypotheses = dict(sorted((number, text) for pairs in self.world.gather(own) for number, text in pairs))
         scores = score(hypotheses, split.references, self.scorers) if self.world.is_first else {}
         values = self.world.from_first(lambda: {name: result.value for name, result in scores.items()})
         return Evaluation({**metrics, **values}, scores, list(hypotheses.values()))
 
-    def _hypotheses(self, model: Seq2SeqModel, split: Split, max_batches: int | None) -> dict[int, str]:
-        """The best translation of each example by its number, in order."""
+    def _hypotheses(self, model: Seq2SeqModel, split: Split, max_batches: int | None) -> list[tuple[int, str]]:
+        """By the number of each example that is this process' share, its best translation."""
         assert self.generator is not None
-        generated = generate_batches(
-            self.generator, [model], split, self.limits, self.precision, max_batches, **self._share
-        )
+        generated = generate_batches(self.generator, [model], self._batches(split, max_batches), self.precision)
         # A model gone wrong (weights not finite) finds nothing: that is an empty translation, and it scores so.
-        own = [(number, self.task.decode(found[0].tokens) if found else "") for number, found in generated]
-        return dict(sorted((number, text) for pairs in self.world.gather(own) for number, text in pairs))
-
-    @property
-    def _share(self) -> dict[str, int]:
-        return {"rank": self.world.rank, "num_processes": self.world.size}
+        return [(number, self.task.decode(found[0].tokens) if found else "") for number, found in generated]
 
     @torch.no_grad()
-    def _losses(self, model: Model, split: Split, max_batches: int | None) -> dict[str, float]:
+    def _losses(self, model: Model, split: Split, max_batches: int | None) -> MetricBag:
         bag = MetricBag()
-        for batch in evaluation_batches(split, self.limits, max_batches, **self._share):
+        for batch in self._batches(split, max_batches):
             with self.precision.autocast():
                 output = self.criterion(model, batch.to(self.precision.device))
             bag.add({"loss": output.sum, **output.metrics}, output.num_targets)
-        return bag.total(self.world).means()
+        return bag
+
+    def _batches(self, split: Split, max_batches: int | None) -> Iterator[Batch]:
+        """This process' share."""
+        share = {"rank": self.world.rank, "num_processes": self.world.size}
+        for batch in evaluation_batches(split, self.limits, max_batches, **share):
+            self._begun = batch
+            yield batch
+            self.world.advance()
+
+    @contextlib.contextmanager
+    def _fits(self, what: str) -> Iterator[None]:
+        """
+        Raises:
+            UserError: a batch does not fit into memory, whose tensors are then freed.
+        """
+        self._begun = None
+        try:
+            yield
+            return
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            place = "" if self._begun is None else f" of a batch ({named_batch(self._begun)})"
+            message = f"{what}{place} does not fit into {memory_of(self.precision.device)}: {self.advice}"
+            free_memory(error, self.precision.device)
+        finally:
+            self._begun = None
+        raise UserError(message)
 
 
 def score(

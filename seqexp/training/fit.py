@@ -14,6 +14,7 @@ import torch
 from seqexp.data.batch import PairBatch
 from seqexp.data.batching import BatchLimits, Order
 from seqexp.data.split import Split
+from seqexp.distributed.world import World
 from seqexp.generators.base import Generator
 from seqexp.runs.directory import RunDirectory, read_json
 from seqexp.runtime.errors import UserError
@@ -72,13 +73,19 @@ class FittedBatch:
 
 
 def fit_batch(
-    config: TrainConfig, step: TrainStep, train: Split, others: Sequence[Split], generator: Generator | None
+    config: TrainConfig,
+    step: TrainStep,
+    train: Split,
+    others: Sequence[Split],
+    generator: Generator | None,
+    world: World,
 ) -> FittedBatch:
     """Find the batch of a run, in less than a minute. Nothing of what is given is changed, nor is the random state.
 
     Args:
         step: of the run, before its first update.
         others: splits that are evaluated, with `generator` if there is one.
+        world: the processes that will share an update, and the memory of a machine without GPUs.
 
     Raises:
         UserError: not even the longest example fits.
@@ -110,6 +117,7 @@ def fit_batch(
         limit=None if config.batch.fit_memory is None else config.batch.fit_memory * MEBIBYTE,
         seconds=(TRAINING_SECONDS, ALL_SECONDS),
         num_threads=torch.get_num_threads(),
+        num_sharing=world.num_here if step.device.type == "cpu" else 1,
     )
     report = run_trial(trial)
     limit = report.limit // MEBIBYTE
@@ -118,7 +126,7 @@ def fit_batch(
             f"batch.fit: an update with the longest example, {least} tokens, needs {-(-report.peak // MEBIBYTE)} MiB "
             f"of memory or more, and there are {limit}: {too_small_advice(config)}"
         )
-    fitted = cut_update(config.batch, report, least)
+    fitted = cut_update(config.batch, report, least, world.size)
     logger.info(
         "batch.fit: up to %d tokens fit into %d MiB; batch.max_tokens=%d batch.micro_batches=%d (given: %d, %d), "
         "evaluation with %d tokens; %.0f s",
@@ -135,10 +143,13 @@ def tokens_of_update(batch: BatchConfig) -> int:
     return batch.max_tokens * batch.micro_batches
 
 
-def cut_update(batch: BatchConfig, report: Report, least: int) -> FittedBatch:
-    """As few micro-batches as fit, of equal size, that together have the tokens of the config, or hardly more."""
+def cut_update(batch: BatchConfig, report: Report, least: int, num_processes: int = 1) -> FittedBatch:
+    """As few micro-batches as fit, of equal size, that together have the tokens of the config, or hardly more. But as
+    many for each process, unless the longest example would not fit into so small ones."""
     assert report.training is not None
-    micro_batches = -(-tokens_of_update(batch) // report.training)
+    fewest = -(-tokens_of_update(batch) // report.training)
+    as_many_for_each = -(-fewest // num_processes) * num_processes
+    micro_batches = max(fewest, min(as_many_for_each, tokens_of_update(batch) // least))
     max_tokens = max(least, -(-tokens_of_update(batch) // micro_batches))
     evaluation = max_tokens if report.evaluation is None else min(max_tokens, max(least, report.evaluation))
     return FittedBatch(

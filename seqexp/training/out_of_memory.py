@@ -1,4 +1,5 @@
-"""What becomes of an update that does not fit into memory: a line that says what was too large, and what to change."""
+"""What becomes of an update or a validation that does not fit into memory: a line that says what was too large, and
+what to change."""
 
 import contextlib
 import traceback
@@ -46,17 +47,22 @@ def out_of_memory_told(step: TrainStep, share: Share, progress: Progress, config
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        message = f"{_where(begun, share, progress)} does not fit into {_whose(step)}: {_advice(config)}"
-        traceback.clear_frames(error.__traceback__)
+        message = f"{_where(begun, share, progress)} does not fit into {memory_of(step.device)}: {_advice(config)}"
+        free_memory(error, step.device)
     else:
         return
     finally:
         hook.remove()
     begun.clear()
     step.optimizer.zero_grad(set_to_none=True)
-    if step.device.type == "cuda":
-        torch.cuda.empty_cache()
     raise UserError(message)
+
+
+def free_memory(error: BaseException, device: torch.device) -> None:
+    """Give up the tensors of the functions that an error has left."""
+    traceback.clear_frames(error.__traceback__)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def _where(begun: Sequence[Batch], share: Share, progress: Progress) -> str:
@@ -64,12 +70,16 @@ def _where(begun: Sequence[Batch], share: Share, progress: Progress) -> str:
     place = f"update {progress.update}: epoch {progress.epoch + 1}"
     if not begun:
         return place
-    batch = begun[-1]
+    number = f"{share.numbers[len(begun) - 1] + 1} of {share.num_micro_batches}"
+    return f"{place}, micro-batch {number} ({named_batch(begun[-1])})"
+
+
+def named_batch(batch: Batch) -> str:
+    """E.g. `2 sentences x 40 source x 38 target tokens; examples 3, 17`."""
     numbers = batch.indices.tolist()
     named = ", ".join(map(str, islice(numbers, NUM_NAMED_EXAMPLES)))
     more = f" and {len(numbers) - NUM_NAMED_EXAMPLES} more" if len(numbers) > NUM_NAMED_EXAMPLES else ""
-    number = f"{share.numbers[len(begun) - 1] + 1} of {share.num_micro_batches}"
-    return f"{place}, micro-batch {number} ({shape_of(batch)}; examples {named}{more})"
+    return f"{shape_of(batch)}; examples {named}{more}"
 
 
 def shape_of(batch: Batch) -> str:
@@ -82,8 +92,18 @@ def shape_of(batch: Batch) -> str:
     return " x ".join(widths) + (" tokens" if len(widths) > 1 else "")
 
 
-def _whose(step: TrainStep) -> str:
-    return "the GPU's memory" if step.device.type == "cuda" else "memory"
+def memory_of(device: torch.device) -> str:
+    return "the GPU's memory" if device.type == "cuda" else "memory"
+
+
+def evaluation_advice(config: TrainConfig) -> str:
+    """What to change where a validation does not fit; it is part of what the run is."""
+    limit, beam_size = _limit(config), getattr(config.generator, "beam_size", 1)
+    advice = f"a new run may have {limit}"
+    if config.validation.scores:
+        advice += f", generator.beam_size below {beam_size}" if beam_size > 1 else ""
+        advice += ", or validation.scores=false"
+    return advice
 
 
 def _advice(config: TrainConfig) -> str:
@@ -95,8 +115,12 @@ def _advice(config: TrainConfig) -> str:
     if getattr(config.criterion, "chunk_size", None) == 0:
         goes_on.append("criterion.chunk_size=null")
     advice = [f"the same command with {' '.join(goes_on)} goes on"] if goes_on else []
-    limit = "batch.max_tokens" if batch.max_tokens is not None else "batch.max_sentences"
-    advice.append(f"a new run may have {limit} below {getattr(batch, limit.removeprefix('batch.'))}")
+    advice.append(f"a new run may have {_limit(config)}")
     if not batch.fit:
         advice[-1] += ", or batch.fit=true"
     return "; ".join(advice)
+
+
+def _limit(config: TrainConfig) -> str:
+    name = "max_tokens" if config.batch.max_tokens is not None else "max_sentences"
+    return f"batch.{name} below {getattr(config.batch, name)}"

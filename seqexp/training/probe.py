@@ -68,6 +68,8 @@ class Trial:
     seconds: tuple[float, float]
     """Until when, since the process has loaded its libraries, training and evaluation may be tried."""
     num_threads: int
+    num_sharing: int = 1
+    """Processes that share what is free."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def probe(parcel: bytes, connection: Connection) -> None:
     _load_libraries(step.device)
     started = time.monotonic()
     meter = Meter(step.device)
-    limit = trial.limit or int(meter.free() * PART_OF_FREE_MEMORY)
+    limit = trial.limit or int(meter.free() * PART_OF_FREE_MEMORY / trial.num_sharing)
     if step.device.type == "cpu":
         memory.limit_memory(limit + MARGIN)
     report = Report(limit)

@@ -29,7 +29,9 @@ def saved_content(
     """What this process gives to a checkpoint; all processes call it."""
     layout, model = step.layout, step.model
     part = partial(own_part, layout)
-    scalars, state = optimizer_content(layout.own_optimizer(step.optimizer), step.names, part)
+    own = layout.own_optimizer(step.optimizer)
+    scalars, parts = optimizer_content(own, step.names, part)
+    state = TensorSet(parts)
     if layout.all_write:
         scalars = _merged(layout.world.gather(scalars))
     sets = ema.tensor_sets(TensorSet.of(model.state_dict(), part))
@@ -39,12 +41,14 @@ def saved_content(
         sets[MASTER] = TensorSet.of(masters, part)
     if not layout.world.is_first:
         sets = {name: _without_whole(tensors) for name, tensors in sets.items()}
+        # Of an optimizer that has all parameters, such as row and column means; another's state is nowhere else.
+        state = _without_whole(state) if own is step.optimizer else state
     return Content(
         update=progress.update,
         metrics=metrics,
         config=config,
         task_files=task_files,
-        tensors={**sets, OPTIMIZER: TensorSet(state)},
+        tensors={**sets, OPTIMIZER: state},
         documents={PROGRESS: progress.state(), OPTIMIZER_SCALARS: scalars},
     )
 

@@ -24,8 +24,7 @@ from seqexp.distributed.base import Layout
 from seqexp.distributed.world import World
 from seqexp.generators.base import Generator
 from seqexp.models.base import Model
-from seqexp.optimizers.base import trains_other_weights, weights_to_evaluate
-from seqexp.optimizers.parameter_groups import Group, parameter_groups
+from seqexp.optimizers.base import weights_to_evaluate
 from seqexp.precisions.base import Precision
 from seqexp.runs.directory import RunDirectory
 from seqexp.runs.journal import Journal
@@ -43,6 +42,8 @@ from seqexp.training.fit import FittedBatch, fit_batch
 from seqexp.training.freezing import freeze
 from seqexp.training.memory import change_blocks
 from seqexp.training.non_finite import NonFiniteReports
+from seqexp.training.optimizer import groups_of_masters, make_optimizer
+from seqexp.training.out_of_memory import evaluation_advice
 from seqexp.training.progress import Progress
 from seqexp.training.restore import load_weights, restore
 from seqexp.training.saving import own_part, saved_content
@@ -115,7 +116,8 @@ class Training:
             logger.warning(text, config.batch.micro_batches, self.world.size)
         if self.fitted is not None:
             limits = replace(limits, max_tokens=self.fitted.evaluation_max_tokens)
-        self.evaluate = Evaluator(task, criterion, generator, config.scorer, limits, precision, self.world)
+        advice = evaluation_advice(config)
+        self.evaluate = Evaluator(task, criterion, generator, config.scorer, limits, precision, self.world, advice)
         # Before the optimizer: it may change the parameters.
         blocks = self.model.blocks()
         loss = Loss(self.model, criterion)
@@ -124,7 +126,7 @@ class Training:
         self.step = TrainStep(
             model=self.model,
             criterion=criterion,
-            optimizer=self._make_optimizer(precision),
+            optimizer=make_optimizer(config.optimizer, self.model, self.layout, precision),
             precision=precision,
             device=self.device,
             clip_norm=config.clip_norm,
@@ -134,31 +136,8 @@ class Training:
             wrapped=wrapped,
         )
         self.schedules = build_schedules(config.lr_scheduler, config.optimizer, self.num_updates)
-        self.ema = build_ema(config.ema, self.model, partial(own_part, self.layout))
+        self.ema = build_ema(config.ema, self.model, partial(own_part, self.layout), precision.master)
         self.beginning = Progress() if self.parent is None else self._begin_with(self.parent)
-
-    def _make_optimizer(self, precision: Precision) -> torch.optim.Optimizer:
-        """
-        Raises:
-            UserError: layout or precision cannot have this optimizer.
-        """
-        config = self.config.optimizer
-        groups = self._groups_of_masters(precision)
-        optimizer = self.layout.make_optimizer(lambda groups: build(config, params=groups), groups)
-        own = self.layout.own_optimizer(optimizer)
-        if trains_other_weights(own):
-            averages = f"{type(config).__name__.removesuffix('Config')} averages weights"
-            if own is not optimizer:
-                raise UserError(f"{averages}, of which each process would have a part: use distributed=ddp")
-            if any(precision.master(weight) is not weight for weight in self.model.parameters()):
-                raise UserError(f"{averages}, and with precision=bf16_master the model has others: use precision=bf16")
-        return optimizer
-
-    def _groups_of_masters(self, precision: Precision) -> list[Group]:
-        """What the optimizer is made of; to be called once for a precision."""
-        precision.masters([weight for weight in self.model.parameters() if weight.requires_grad])
-        groups = parameter_groups(self.model, self.config.optimizer)
-        return [{**group, "params": [precision.master(weight) for weight in group["params"]]} for group in groups]
 
     def train(self, journal: Journal) -> Progress:
         """Train from the newest checkpoint, or from the start."""
@@ -213,14 +192,14 @@ class Training:
             step = TrainStep(
                 model=self.model,
                 criterion=criterion,
-                optimizer=build(config.optimizer, params=self._groups_of_masters(precision)),
+                optimizer=build(config.optimizer, params=groups_of_masters(config.optimizer, self.model, precision)),
                 precision=precision,
                 device=self.device,
                 clip_norm=config.clip_norm,
                 seed=config.seed,
                 normalize_by=config.batch.normalize_by,
             )
-            found = self.world.from_first(lambda: asdict(fit_batch(config, step, train, others, generator)))
+            found = self.world.from_first(lambda: asdict(fit_batch(config, step, train, others, generator, self.world)))
             fitted = FittedBatch(**found)
         if self.parent is not None:
             self.same_order &= fitted.same_batches(FittedBatch.of_run(self.parent.path.parent.parent))
@@ -307,13 +286,13 @@ class Training:
         load_weights(self.model, self.layout, best, MODEL)
         splits = {name: self.task.load_split(name, self.model) for name in self.final_splits}
         with self.layout.evaluated(self.model) as model:
-            return best, {name: self.evaluate(model, split) for name, split in splits.items()}
+            return best, {name: self.evaluate(model, name, split) for name, split in splits.items()}
 
     def _validate(self) -> dict[str, float]:
         if self.config.validation.seed is not None:
             torch.manual_seed(self.config.validation.seed)
         with self._evaluated() as model:
-            evaluations = {name: self.evaluate(model, split) for name, split in self.valid_splits.items()}
+            evaluations = {name: self.evaluate(model, name, split) for name, split in self.valid_splits.items()}
         return self._metrics(evaluations)
 
     @contextmanager
@@ -344,7 +323,7 @@ class Training:
             return
         with self._evaluated() as model:
             splits = self.valid_splits.items()
-            evaluations = {name: self.evaluate(model, split, num_batches) for name, split in splits}
+            evaluations = {name: self.evaluate(model, name, split, num_batches) for name, split in splits}
         for name, evaluation in evaluations.items():
             logger.info("before training | %s", " | ".join([name, *format_metrics(evaluation.metrics)]))
         self._metrics(evaluations)

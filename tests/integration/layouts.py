@@ -1,5 +1,8 @@
 """What a process does in the tests of layouts: updates of a tiny model under several of them, in one launch."""
 
+import os
+import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -113,3 +116,13 @@ def infinite_loss_of_last(world: World) -> Fault | None:
         )
     batch = Batch(torch.arange(3), 3)
     return step(Share([batch], [world.rank], world.size), 0, 0.1, MetricBag(), Totals(3 * world.size, 3))
+
+
+def rank_0_sticks(world: World, directory: str) -> None:
+    """Even what was to note the failure does, and the last process dies."""
+    world.reports_to(Path(directory), lambda message: time.sleep(100))
+    world.at("a place")
+    world.wait()
+    if not world.is_first:
+        os._exit(3)
+    time.sleep(100)

@@ -1,6 +1,7 @@
 """Batches that fit, updates that do not, and what saves memory, in whole runs."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from seqexp.criterions.base import LossOutput
 from seqexp.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropy
+from seqexp.generators.beam import BeamSearch
 from seqexp.training.probe import Report
 
 from .conftest import TINY, Command
@@ -54,6 +56,18 @@ def test_a_batch_that_fits(tmp_path: Path, data: Path, command: Command, monkeyp
     assert metrics_of(tmp_path / "given").keys() == metrics_of(run).keys()
     for key, metrics in metrics_of(run).items():
         assert metrics == pytest.approx(metrics_of(tmp_path / "given")[key], rel=1e-5)
+
+
+def test_two_processes_share_what_fits(tmp_path: Path, data: Path, command: Command) -> None:
+    """One of them searches; all of an update would fit into one micro-batch."""
+    run = tmp_path / "run"
+    two = ["distributed=ddp", "distributed.num_processes=2", "stop.max_updates=2", "batch.fit=true"]
+    command("train", *OPTIONS, *two, "batch.max_tokens=600", f"task.data={data}", f"run.dir={run}")
+    found = fitted(run)
+    assert (found["max_tokens"], found["micro_batches"]) == (300, 2)
+    assert found["largest_max_tokens"] == 600
+    assert json.loads((run / "result.json").read_text())["updates"] == 2
+    assert "nothing to compute" not in (run / "log.txt").read_text()
 
 
 def test_nothing_fits(
@@ -108,6 +122,40 @@ def test_out_of_memory_and_on_with_less(
     (run,) = tmp_path.glob("default/*")
     command("train", *OPTIONS, f"task.data={data}", f"run.dir={tmp_path / 'whole'}")
     assert weights_of(run) == weights_of(tmp_path / "whole")
+
+
+def test_validation_out_of_memory(
+    tmp_path: Path,
+    data: Path,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of the loss or the search, in training or in the command: a line with split and batch."""
+
+    def no_memory(*_: Any) -> Any:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes.")
+
+    run = tmp_path / "run"
+    arguments = [*OPTIONS, "stop.max_updates=2", "validation.sanity=0", f"task.data={data}", f"run.dir={run}"]
+    with monkeypatch.context() as patch:
+        patch.setattr(BeamSearch, "generate", no_memory)
+        status, printed = failing(command, capsys, "train", *arguments, "validation.scores=true")
+    assert status == 2
+    line = printed.splitlines()[-1]
+    assert re.match(
+        r"error: split valid: the search of a batch \(\d+ sentences x .*; examples \d+.*\) does not fit", line
+    )
+    assert line.endswith("generator.beam_size below 2, or validation.scores=false")
+    other = tmp_path / "other"
+    command("train", *arguments[:-1], f"run.dir={other}", "validation.scores=false")
+    with monkeypatch.context() as patch:
+        patch.setattr(LabelSmoothedCrossEntropy, "forward", no_memory)
+        status, printed = failing(command, capsys, "validate", f"run={other}", f"task.data={data}")
+    assert status == 2
+    line = printed.splitlines()[-1]
+    assert line.startswith("error: split valid: the loss of a batch (")
+    assert line.endswith("does not fit into memory: take max_tokens below 4096")
 
 
 @pytest.mark.parametrize(

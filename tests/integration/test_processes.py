@@ -15,7 +15,8 @@ import torch
 from seqexp.checkpoint.layout import open_checkpoint
 from seqexp.distributed.ddp import DDPConfig
 from seqexp.distributed.launch import in_processes
-from seqexp.runs.journal import read_journal
+from seqexp.runs.journal import Journal, read_journal
+from seqexp.runtime.errors import ProcessError
 
 from .conftest import TINY, Command
 from .test_resume import metrics_of, weights_of
@@ -145,6 +146,20 @@ def test_options_of_layouts() -> None:
         assert found[name] < 1e-12, name
     assert 1e-6 < found["fp16"] < 1e-2
     assert found["seen by"] == 2
+
+
+def test_the_journal_says_why_though_the_first_process_cannot(tmp_path: Path) -> None:
+    sys.modules.pop("layouts", None)
+    import layouts
+
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        journal.write("start", 0)
+        journal.write("train", 3)
+    config = DDPConfig(num_processes=2, timeout_seconds=12)
+    with pytest.raises(ProcessError, match=r"^rank 1 \(a place\) ended with exit status 3$"):
+        in_processes(config, layouts.rank_0_sticks, str(tmp_path))
+    (line,) = journal_of(tmp_path, "failed")
+    assert (line["attempt"], line["error"]) == (1, "rank 1 (a place) ended with exit status 3")
 
 
 FAULTS = {

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from seqexp.runs.journal import Journal, last_line, read_after, read_journal
+from seqexp.runs.journal import Journal, last_line, note_failure, read_after, read_journal
 
 
 def test_each_start_is_an_attempt(tmp_path: Path) -> None:
@@ -54,3 +54,20 @@ def test_the_last_line_of_a_long_journal(tmp_path: Path) -> None:
             journal.write("train", update, metrics={"loss": 1.5})
     last = last_line(journal.path)
     assert last is not None and last["update"] == 1999
+
+
+def test_a_failure_is_noted_once_and_belongs_to_the_last_attempt(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    note_failure(path, "before the first attempt")
+    assert not path.exists()
+    for _ in range(2):
+        with Journal(path) as journal:
+            journal.write("train", 7)
+    for message in ("rank 1 was ended by SIGKILL", "again"):
+        note_failure(path, message)
+    failures = [line for line in read_journal(path) if line["kind"] == "failed"]
+    assert [(line["attempt"], line["error"]) for line in failures] == [(2, "rank 1 was ended by SIGKILL")]
+    with Journal(path) as journal:
+        journal.write("result", 9)
+    note_failure(path, "too late")
+    assert [line["kind"] for line in read_journal(path)][-2:] == ["failed", "result"]

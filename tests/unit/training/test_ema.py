@@ -10,6 +10,8 @@ from torch import nn
 from seqexp.checkpoint.layout import AVERAGED, MODEL, TRAINED, Checkpoint, Weights, open_checkpoint
 from seqexp.checkpoint.tensors import TensorSet
 from seqexp.checkpoint.writing import Content, write_checkpoint
+from seqexp.config.build import build
+from seqexp.precisions.bf16_master import BF16MasterConfig
 from seqexp.runtime.errors import UserError
 from seqexp.training.ema import EMA, EMAConfig, NoEMA, build_ema
 
@@ -79,6 +81,39 @@ def test_in_32_bits_a_small_step_counts() -> None:
         assert (AVERAGED in sets) == fp32
         moved[fp32] = (model.weight - sets[MODEL].parts["weight"].tensor).abs().item()
     assert moved[True] < moved[False]
+
+
+def test_the_masters_are_averaged(tmp_path: Path) -> None:
+    """Not the weights, which they move too little to change."""
+    precision = build(BF16MasterConfig(), device=torch.device("cpu"))
+
+    def made() -> tuple[nn.Module, EMA]:
+        model = nn.Linear(1, 1)
+        nn.init.ones_(model.weight)
+        precision.prepare(model)
+        precision.masters(list(model.parameters()))
+        return model, EMA(EMAConfig(decay=0.5), model, master=precision.master)
+
+    model, ema = made()
+    with torch.no_grad():
+        precision.master(model.weight).add_(1e-3)
+    precision.succeeded()
+    ema.update(1)
+    assert model.weight.item() == 1
+    checkpoint = saved(tmp_path / "one", ema, model)
+    assert checkpoint.weights(Weights.averaged)["weight"].item() == pytest.approx(1.0005)
+    with torch.no_grad():
+        precision.master(model.weight).add_(0.1)
+    with ema.validating():
+        assert model.weight.item() == 1
+    ema.update(2)
+    with ema.validating():
+        assert model.weight.item() == torch.tensor(1.05075).bfloat16().item()
+    other, loaded = made()
+    loaded.load(checkpoint)
+    assert saved(tmp_path / "two", loaded, other).content_of(Weights.averaged) == checkpoint.content_of(
+        Weights.averaged
+    )
 
 
 def test_the_average_is_in_the_model_for_validation_only() -> None:

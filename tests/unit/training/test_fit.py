@@ -113,6 +113,25 @@ def test_an_update_keeps_its_size(given: tuple[int, int], largest: int, expected
     assert fitted.limit_mebibytes == 1024
 
 
+@pytest.mark.parametrize(
+    ("largest", "num_processes", "expected"),
+    [
+        (1000, 2, (500, 2)),
+        (300, 2, (250, 4)),
+        (350, 2, (250, 4)),
+        (350, 1, (334, 3)),
+        (100, 3, (84, 12)),
+        (1000, 16, (100, 10)),  # the longest example takes 100
+        (110, 16, (100, 10)),
+    ],
+)
+def test_each_process_has_as_much_to_do(largest: int, num_processes: int, expected: tuple[int, int]) -> None:
+    least = 100 if num_processes == 16 else 10
+    batch = BatchConfig(max_tokens=1000, fit=True)
+    fitted = cut_update(batch, Report(limit=1, training=largest), least, num_processes)
+    assert (fitted.max_tokens, fitted.micro_batches) == expected
+
+
 def test_evaluation_may_need_smaller_batches() -> None:
     batch = BatchConfig(max_tokens=1000, fit=True)
     assert cut_update(batch, Report(limit=1, training=1000, evaluation=400), least=10).evaluation_max_tokens == 400
