@@ -5,13 +5,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqexp.checkpoint.layout import MASTER, OPTIMIZER, OPTIMIZER_SCALARS, PROGRESS
 from seqexp.checkpoint.optimizer import optimizer_content
 from seqexp.checkpoint.tensors import Part, TensorSet
 from seqexp.checkpoint.writing import Content
 from seqexp.distributed.base import Layout
+from seqexp.training.apart import outer_sets, scalars_of_ranks, sets_of_rank
 from seqexp.training.ema import NoEMA
 from seqexp.training.progress import Progress
 from seqexp.training.step import TrainStep
@@ -30,27 +31,29 @@ def saved_content(
     layout, model = step.layout, step.model
     part = partial(own_part, layout)
     scalars, state = optimizer_content(layout.own_optimizer(step.optimizer), step.names, part)
-    if layout.all_write:
-        scalars = _merged(layout.world.gather(scalars))
     sets = ema.tensor_sets(TensorSet.of(model.state_dict(), part))
     weights = model.state_dict(keep_vars=True)
-    masters = {name: _master(step, weight) for name, weight in weights.items()}
+    masters = {name: step.master(weight) for name, weight in weights.items()}
     if any(masters[name] is not weight for name, weight in weights.items()):
         sets[MASTER] = TensorSet.of(masters, part)
-    if not layout.world.is_first:
-        sets = {name: _without_whole(tensors) for name, tensors in sets.items()}
+    sets |= outer_sets(step)
+    if layout.makes_own_updates:
+        documents = scalars_of_ranks(layout, scalars)
+        sets = sets_of_rank(step, {**sets, OPTIMIZER: TensorSet(state)})
+    else:
+        documents = {OPTIMIZER_SCALARS: _merged(layout.world.gather(scalars)) if layout.all_write else scalars}
+        if not layout.world.is_first:
+            sets = {name: _without_whole(tensors) for name, tensors in sets.items()}
+        sets[OPTIMIZER] = TensorSet(state)
     return Content(
         update=progress.update,
         metrics=metrics,
         config=config,
         task_files=task_files,
-        tensors={**sets, OPTIMIZER: TensorSet(state)},
-        documents={PROGRESS: progress.state(), OPTIMIZER_SCALARS: scalars},
+        tensors=sets,
+        documents={PROGRESS: progress.state(), **documents},
+        facts={"ranks": layout.world.size} if layout.has_own_state else {},
     )
-
-
-def _master(step: TrainStep, weight: Tensor) -> Tensor:
-    return step.precision.master(weight) if isinstance(weight, nn.Parameter) else weight
 
 
 def _without_whole(tensors: TensorSet) -> TensorSet:
