@@ -16,6 +16,7 @@ from torch import Tensor, distributed, nn
 from seqexp.config.base import require
 from seqexp.distributed.base import Layout, ProcessesConfig
 from seqexp.distributed.world import World
+from seqexp.runtime.errors import UserError
 
 OuterState = Mapping[nn.Parameter, Mapping[str, Tensor]]
 
@@ -148,8 +149,11 @@ class LocalSGD(Layout):
         self._num_updates, self._outer = num_updates, None
         self._has_own_state, self._has_own_weights = own_state, own_weights
         start = self.config.start_update
-        right = f"processes have trained apart already after update {num_updates}, so at most that"
-        require(not own_state or start <= num_updates, "distributed.start_update", start, right)
+        if own_state and start > num_updates:
+            raise UserError(
+                f"distributed.start_update={start} is not valid: processes have trained apart already after update "
+                f"{num_updates}, so at most that"
+            )
         if state and not self._is_plain:
             weights = _trained(optimizer)
             self._outer = self._make_outer(optimizer, [state[weight]["anchor"].to(weight) for weight in weights])
