@@ -28,7 +28,8 @@ class LocalSGDConfig(ProcessesConfig):
     the number of processes: options and number belong to the run's identity.
 
     `local_sgd` is plain averaging. `slowmo` and `bmuf` are the same with fairseq's values: a momentum on what the
-    average changes from one averaging to the next. The state of the optimizer stays each process' own.
+    average changes from one averaging to the next. The state of the optimizer stays each process' own. (In fairseq's
+    warm-up of BMUF processes train apart too, and then take the weights of the first; here gradients are averaged.)
     """
 
     _target_: str = "seqexp.distributed.local_sgd.LocalSGD"
