@@ -68,6 +68,7 @@ CATALOG: dict[str, dict[str, str]] = {
         "single": "seqexp.distributed.single:SingleConfig",
         "zero": "seqexp.distributed.zero:ZeROConfig",
         "fsdp": "seqexp.distributed.fsdp:FSDPConfig",
+        "local_sgd": "seqexp.distributed.local_sgd:LocalSGDConfig",
     },
     "generator": {
         "beam": "seqexp.generators.beam:BeamSearchConfig",

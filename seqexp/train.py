@@ -74,7 +74,7 @@ def train_in_world(world: World, config: TrainConfig, overrides: list[str]) -> f
     task: Task = build(config.task, components=CATALOG, trust=config.trust)
     saved: dict[str, Any] = to_saved(config, component_name)
     parent, source = parent_checkpoint(config, task), finetuned_model(config)
-    path, origin, result = world.from_first(lambda: find_run(config, task, saved, parent, source))
+    path, origin, result = world.from_first(lambda: find_run(config, task, saved, parent, source, world.size))
     directory = RunDirectory(Path(path))
     if result is not None:
         if world.is_first:
@@ -105,7 +105,12 @@ def train_in_world(world: World, config: TrainConfig, overrides: list[str]) -> f
 
 
 def find_run(
-    config: TrainConfig, task: Task, saved: dict[str, Any], parent: Checkpoint | None, source: Source | None
+    config: TrainConfig,
+    task: Task,
+    saved: dict[str, Any],
+    parent: Checkpoint | None,
+    source: Source | None,
+    num_processes: int,
 ) -> tuple[str, dict[str, Any], dict[str, Any] | None]:
     """Where the run lies, what it comes from, and its result if it is finished.
 
@@ -114,8 +119,8 @@ def find_run(
     """
     beginning = parent or (source.checkpoint if source else None)
     origin = {
-        "key": run_key(saved, task.identity, beginning_identity(parent, source)),
-        "config": config_digest(saved),
+        "key": run_key(saved, task.identity, beginning_identity(parent, source), num_processes),
+        "config": config_digest(saved, num_processes),
         "data": task.identity,
         "parent": {"checkpoint": str(beginning.path), "content": beginning.content} if beginning else None,
         **provenance(config_classes(config)),

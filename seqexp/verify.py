@@ -19,16 +19,7 @@ import torch
 from omegaconf import MISSING
 
 from seqexp.catalog import config_class
-from seqexp.checkpoint.layout import (
-    AVERAGED,
-    MODEL,
-    OPTIMIZER,
-    OPTIMIZER_SCALARS,
-    TRAINED,
-    Checkpoint,
-    open_checkpoint,
-    read_json,
-)
+from seqexp.checkpoint.layout import Checkpoint, open_checkpoint, read_json
 from seqexp.config.base import CommandConfig, require
 from seqexp.config.saved import from_saved
 from seqexp.distributed.base import DistributedConfig, ProcessesConfig
@@ -49,7 +40,6 @@ LOOK_SECONDS = 0.01
 LATEST_SECONDS = 0.5
 """A kill follows the update that it was drawn for by at most so much."""
 NUM_SHOWN = 5
-SETS = (MODEL, TRAINED, AVERAGED, OPTIMIZER)
 TIMES = frozenset({"seconds", "tokens_per_second"})
 """What may differ between two runs that are the same."""
 
@@ -217,10 +207,11 @@ def prepared(config: TrainConfig, wanted: VerifyConfig) -> TrainConfig:
 
 def parts(checkpoint: Checkpoint, trial: Trial) -> dict[str, Any]:
     """All that must be equal."""
-    tensors = {name: checkpoint.tensors(name).read_all() for name in SETS if checkpoint.has(name)}
+    tensors = {name: checkpoint.tensors(name).read_all() for name in checkpoint.sets()}
+    optimizers = [name for name in checkpoint.info["files"] if Path(name).name == "optimizer.json"]
     return {
         **tensors,
-        "optimizer": read_json(checkpoint.path / OPTIMIZER_SCALARS),
+        **{name: read_json(checkpoint.path / name) for name in optimizers},
         "counters": _without_times(checkpoint.progress()),
         "metrics": trial.losses(),
     }

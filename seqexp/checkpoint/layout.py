@@ -11,6 +11,9 @@ checkpoints/update-00001000/
         model.*          the weights that the optimizer changes, where `model` is their moving average
         ema.*            the moving average, where it is not `model`
         master.*         the weights in a longer format, where the optimizer changes copies of them
+        outer.*          what a layout keeps for each parameter, the same in all processes
+        rank-0/ ...      optimizer, model and master of each process, where every one has its own; `model` above is then
+                         the average over them
 """
 
 import json
@@ -31,7 +34,14 @@ from seqexp.runtime.files import sha256_of_file
 MODEL, TRAINED, AVERAGED, OPTIMIZER = "model", "training/model", "training/ema", "training/optimizer"
 MASTER = "training/master"
 """Sets of tensors."""
+OUTER = "training/outer"
 PROGRESS, OPTIMIZER_SCALARS = "training/progress.json", "training/optimizer.json"
+
+
+def of_rank(name: str, rank: int | None) -> str:
+    """The name of a set or file below `training/` that a process has for itself; None: all have the same."""
+    folder, _, file = name.rpartition("/")
+    return name if rank is None else f"{folder}/rank-{rank}/{file}"
 
 
 class Weights(StrEnum):
@@ -57,6 +67,12 @@ class Checkpoint:
         return int(self.info["update"])
 
     @property
+    def num_ranks(self) -> int | None:
+        """Of how many processes it holds weights and optimizer state each, None where all had the same."""
+        number: int | None = self.info.get("ranks")
+        return number
+
+    @property
     def content(self) -> str:
         """Hash of everything in it."""
         return digest(self.info["files"])
@@ -76,6 +92,10 @@ class Checkpoint:
     def config(self) -> dict[str, Any]:
         """The saved configs of task, model, precision and generator."""
         return read_json(self.path / "config.json")
+
+    def sets(self) -> list[str]:
+        """The names of all sets of tensors."""
+        return [name.removesuffix(".index.json") for name in self.info["files"] if name.endswith(".index.json")]
 
     def has(self, name: str) -> bool:
         """Whether there is a set of tensors of this name."""
@@ -100,9 +120,10 @@ class Checkpoint:
         """
         return self.tensors(self.set_of(which)).read_all()
 
-    def optimizer_state(self, names: list[str]) -> OptimizerState:
+    def optimizer_state(self, names: list[str], rank: int | None = None) -> OptimizerState:
         """
         Args:
+            rank: of the process whose own it is, None where all had the same.
             names: of the parameters that are trained, in the model's order: the oldest format knows them by their
                 number only.
 
@@ -111,9 +132,10 @@ class Checkpoint:
         """
         if "training/optimizer.pt" in self.info["files"]:
             return optimizer_of_version_1(self.path, names)
-        if OPTIMIZER_SCALARS not in self.info["files"]:
+        scalars = of_rank(OPTIMIZER_SCALARS, rank)
+        if scalars not in self.info["files"]:
             raise UserError(f"{self.path} holds weights only: begin with them by checkpoint.finetune_from")
-        return OptimizerState.of(read_json(self.path / OPTIMIZER_SCALARS), self.tensors(OPTIMIZER))
+        return OptimizerState.of(read_json(self.path / scalars), self.tensors(of_rank(OPTIMIZER, rank)))
 
     def progress(self) -> dict[str, Any]:
         """Counters of the trainer at this update."""

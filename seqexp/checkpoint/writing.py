@@ -73,7 +73,8 @@ ALONE = Writers()
 
 @dataclass(frozen=True)
 class Content:
-    """What one process gives to a checkpoint; of everything but the tensors, that of the first counts."""
+    """What one process gives to a checkpoint; of everything but the tensors, that of the first counts. A set may be
+    that of one process alone."""
 
     update: int
     metrics: Mapping[str, float]
@@ -142,7 +143,8 @@ def _write_share(hidden: Path, content: Content, writers: Writers) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         shares[name] = write_parts(file, tensors.parts)
         files[file.relative_to(hidden).as_posix()] = _flush_and_describe(file)
-    write_json(_share(hidden, writers.number), {"tensors": shares, "files": files})
+    aliases = {name: dict(tensors.aliases) for name, tensors in content.tensors.items()}
+    write_json(_share(hidden, writers.number), {"tensors": shares, "aliases": aliases, "files": files})
 
 
 def _complete(
@@ -152,9 +154,10 @@ def _complete(
     shares = [_wait_for(_share(hidden, number), path, writers) for number in range(writers.count)]
     files = {name: facts for share in shares for name, facts in share["files"].items()}
     documents: dict[str, Any] = {"config.json": content.config, **content.documents}
-    for name, tensors in content.tensors.items():
-        merged = merge_shares(share["tensors"][name] for share in shares)
-        documents[f"{name}.index.json"] = {"tensors": merged, "aliases": dict(tensors.aliases)}
+    for name in dict.fromkeys(name for share in shares for name in share["tensors"]):
+        merged = merge_shares(share["tensors"].get(name, {}) for share in shares)
+        aliases = next(share["aliases"][name] for share in shares if name in share["aliases"])
+        documents[f"{name}.index.json"] = {"tensors": merged, "aliases": aliases}
     for name, value in documents.items():
         (hidden / name).parent.mkdir(parents=True, exist_ok=True)
         write_json(hidden / name, value)

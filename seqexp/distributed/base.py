@@ -1,6 +1,6 @@
 """How many processes share a run's work, on which device each of them works, and what each of them holds."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
@@ -82,6 +82,8 @@ class Layout:
     """All processes write checkpoints together, each what it holds; otherwise the first does."""
     in_step = False
     """Processes meet in forward passes already, so that all make equally many."""
+    makes_own_updates = False
+    """Processes make updates of their own, always or from some update on, and their weights meet every now and then."""
 
     @property
     def num_averaged(self) -> int:
@@ -113,6 +115,62 @@ class Layout:
     def micro_batch(self, module: nn.Module, *, is_last: bool) -> AbstractContextManager[Any]:
         """What forward and backward of a micro-batch run in; with the last of an update, gradients meet."""
         return nullcontext()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the present update, or the next, is each process' own: its loss and gradient are those of its
+        share."""
+        return False
+
+    @property
+    def has_own_weights(self) -> bool:
+        """Whether processes have different weights now."""
+        return False
+
+    @property
+    def has_own_state(self) -> bool:
+        """Whether processes have optimizer states of their own now, and perhaps weights."""
+        return False
+
+    def begin_update(self, update: int, optimizer: torch.optim.Optimizer) -> None:
+        """Told which update, from 0, is tried now."""
+
+    def agreed(self, holds: bool) -> bool:
+        """Whether something that concerns loss and gradient of an update holds in all processes; where these are the
+        same, they know already."""
+        return holds
+
+    def updated(self, optimizer: torch.optim.Optimizer) -> None:
+        """Told that the optimizer has made the update; may change the weights that it trains."""
+
+    def dropped(self) -> None:
+        """Told that the update was not made, since loss or gradient is not finite."""
+
+    def average(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """New tensors, the means of those of all processes; all processes call it."""
+        return list(tensors)
+
+    def shared_state(self, optimizer: torch.optim.Optimizer) -> Mapping[nn.Parameter, Mapping[str, Tensor]]:
+        """What resuming needs besides, the same in all processes: by what the optimizer changes, tensors of its shape
+        by their keys."""
+        return {}
+
+    def restored(
+        self,
+        num_updates: int,
+        optimizer: torch.optim.Optimizer,
+        state: Mapping[nn.Parameter, Mapping[str, Tensor]],
+        *,
+        own_state: bool,
+        own_weights: bool,
+    ) -> None:
+        """Told that weights and optimizer are those of a checkpoint after so many updates.
+
+        Args:
+            state: that `shared_state` gave, empty where it gave none.
+            own_state: `has_own_state` when it was saved.
+            own_weights: `has_own_weights` when it was saved.
+        """
 
     def make_optimizer(
         self, make: Callable[[Any], torch.optim.Optimizer], groups: list[dict[str, Any]]

@@ -1,6 +1,8 @@
 """Data parallelism: each process has the whole model, and gradients are averaged (Li et al. 2020, arXiv 2006.15704)."""
 
-from collections.abc import Sequence
+import logging
+import sys
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,7 +10,7 @@ from inspect import signature
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from seqexp.config.base import require
@@ -16,12 +18,18 @@ from seqexp.distributed.base import Layout, ProcessesConfig
 from seqexp.distributed.world import World
 from seqexp.runtime.errors import UserError
 
+logger = logging.getLogger(__name__)
+
 _SYNCHRONISE_BUFFERS = next(
     name
     for name in ("forward_sync_buffers", "broadcast_buffers")
     if name in signature(DistributedDataParallel).parameters
 )
 """The option's name since torch 2.13, and before."""
+
+
+FIRST_COMPRESSED = 2
+"""Backward passes that PowerSGD leaves alone: in the second, torch arranges gradients anew."""
 
 
 class Hook(StrEnum):
@@ -33,6 +41,8 @@ class Hook(StrEnum):
     """In half of the bits; large gradients overflow."""
     bf16 = "bf16"
     """In half of the bits, with the range of float32; on GPUs only."""
+    powersgd = "powersgd"
+    """As products of two thin matrices (Vogels et al. 2019, arXiv 1905.13727)."""
 
 
 @dataclass
@@ -40,7 +50,19 @@ class CommunicationConfig:
     """What is done to gradients on their way. It belongs to the run's identity: it changes the result."""
 
     hook: Hook = Hook.none
-    """`none`, or `fp16` and `bf16`: half of the traffic, and rounded gradients."""
+    """`none`; `fp16` and `bf16`: half of the traffic, and rounded gradients; `powersgd`: a low-rank approximation of
+    each matrix, where that has less than half of its numbers. What it leaves out comes with the next update. That
+    memory is bound to how torch arranges gradients, so it is not saved: a run that is resumed begins anew with it, and
+    does not end exactly as if it had not been interrupted."""
+    matrix_approximation_rank: int = 1
+    """With `powersgd`: of the approximation."""
+    start_update: int = 1000
+    """With `powersgd`: so many updates long gradients travel as they are. The first two after a start always do."""
+
+    def __post_init__(self) -> None:
+        rank = self.matrix_approximation_rank
+        require(rank > 0, "matrix_approximation_rank", rank, "a count above 0")
+        require(self.start_update >= 0, "start_update", self.start_update, "a count from 0")
 
 
 @dataclass
@@ -95,6 +117,8 @@ class DDP(Layout):
         hook = config.communication.hook
         suits = hook is not Hook.bf16 or world.device.type == "cuda"
         require(suits, "distributed.communication.hook", hook, "it needs GPUs; fp16 works on a CPU too")
+        self._power_sgd: Any = None
+        """torch's PowerSGDState, where that is the hook."""
 
     @property
     def num_averaged(self) -> int:
@@ -118,11 +142,54 @@ class DDP(Layout):
             **unsynchronised,
         )
         if config.communication.hook is not Hook.none:
-            from torch.distributed.algorithms.ddp_comm_hooks import default_hooks  # takes a second
-
-            hook = getattr(default_hooks, f"{config.communication.hook}_compress_hook")
-            wrapped.register_comm_hook(None, hook)
+            self._register(wrapped, config.communication)
         return wrapped
+
+    def _register(self, wrapped: DistributedDataParallel, communication: CommunicationConfig) -> None:
+        from torch.distributed.algorithms.ddp_comm_hooks import default_hooks, powerSGD_hook  # takes a second
+
+        if communication.hook is not Hook.powersgd:
+            wrapped.register_comm_hook(None, getattr(default_hooks, f"{communication.hook}_compress_hook"))
+            return
+        self._power_sgd = powerSGD_hook.PowerSGDState(
+            None,
+            matrix_approximation_rank=communication.matrix_approximation_rank,
+            start_powerSGD_iter=FIRST_COMPRESSED,
+            orthogonalization_epsilon=1e-8,  # or a gradient of lower rank, of unused embeddings say, would divide by 0
+        )
+        wrapped.register_comm_hook(self._power_sgd, powerSGD_hook.powerSGD_hook)
+
+    def begin_update(self, update: int, optimizer: torch.optim.Optimizer) -> None:
+        if self._power_sgd is not None:
+            compresses = update >= self.config.communication.start_update
+            self._power_sgd.start_powerSGD_iter = FIRST_COMPRESSED if compresses else sys.maxsize
+
+    def dropped(self) -> None:
+        if self._power_sgd is not None:  # what it remembers is not finite either
+            self._forget()
+
+    def restored(
+        self,
+        num_updates: int,
+        optimizer: torch.optim.Optimizer,
+        state: Mapping[nn.Parameter, Mapping[str, Tensor]],
+        *,
+        own_state: bool,
+        own_weights: bool,
+    ) -> None:
+        if self._power_sgd is not None:
+            self._forget()
+            compresses = num_updates + FIRST_COMPRESSED > self.config.communication.start_update
+            if compresses and self.world.is_first:
+                logger.warning(
+                    "distributed.communication.hook=powersgd has lost what it left out before update %d: the result "
+                    "is not exactly that of a run that was not interrupted",
+                    num_updates,
+                )
+
+    def _forget(self) -> None:
+        for remembered in ("error_dict", "p_memory_dict", "q_memory_dict"):
+            getattr(self._power_sgd, remembered).clear()
 
     def micro_batch(self, module: nn.Module, *, is_last: bool) -> AbstractContextManager[Any]:
         if is_last or not isinstance(module, DistributedDataParallel):

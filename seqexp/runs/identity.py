@@ -41,8 +41,16 @@ EXACT_COMMUNICATION = {"hook": "none", "weights": "stored", "gradients": "float3
 IRRELEVANT_OF_LAYOUTS = ("device", "num_processes", "timeout_seconds", "alone_timeout_seconds")
 
 
-def config_digest(saved_config: dict[str, Any]) -> str:
-    """Hash of what a result depends on of a root config, given as JSON values."""
+FIELDS_OF_POWERSGD = ("matrix_approximation_rank", "start_update")
+"""Of `communication`; another hook does not read them."""
+
+
+def config_digest(saved_config: dict[str, Any], num_processes: int = 1) -> str:
+    """Hash of what a result depends on of a root config, given as JSON values.
+
+    Args:
+        num_processes: that share the work, which counts with layouts that compute something else for each number.
+    """
     relevant: dict[str, Any] = json.loads(json.dumps(saved_config))
     rolls_back = relevant.get("non_finite", {}).get("policy") == "rollback"
     for key in (*IRRELEVANT, *(() if rolls_back else RELEVANT_WITH_ROLLBACK)):
@@ -51,22 +59,26 @@ def config_digest(saved_config: dict[str, Any]) -> str:
         for parent in parents:
             node = node.get(parent, {})
         node.pop(last, None)
-    return digest({**relevant, "distributed": _relevant_of_layout(relevant.get("distributed", {}))})
+    return digest({**relevant, "distributed": _relevant_of_layout(relevant.get("distributed", {}), num_processes)})
 
 
-def _relevant_of_layout(saved: dict[str, Any]) -> dict[str, Any]:
+def _relevant_of_layout(saved: dict[str, Any], num_processes: int) -> dict[str, Any]:
     if saved.get("component", EXACT_LAYOUTS[0]) not in EXACT_LAYOUTS:
-        return {name: value for name, value in saved.items() if name not in IRRELEVANT_OF_LAYOUTS}
-    communication = saved.get("communication", {})
+        options = {name: value for name, value in saved.items() if name not in IRRELEVANT_OF_LAYOUTS}
+        return {**options, "num_processes": num_processes}
+    communication = dict(saved.get("communication", {}))
+    if communication.get("hook") != "powersgd":
+        communication = {name: value for name, value in communication.items() if name not in FIELDS_OF_POWERSGD}
     return {name: value for name, value in communication.items() if EXACT_COMMUNICATION.get(name) != value}
 
 
-def run_key(saved_config: dict[str, Any], data_identity: str, parent: str | None = None) -> str:
+def run_key(saved_config: dict[str, Any], data_identity: str, parent: str | None = None, num_processes: int = 1) -> str:
     """Twelve hexadecimal digits that name a run.
 
     Args:
         saved_config: the root config as JSON values.
         data_identity: the hash of the data's manifest.
         parent: the hash of the checkpoint that the run continues, or begins with in another way and then says so.
+        num_processes: as for `config_digest`.
     """
-    return digest({"config": config_digest(saved_config), "data": data_identity, "parent": parent})[:12]
+    return digest({"config": config_digest(saved_config, num_processes), "data": data_identity, "parent": parent})[:12]

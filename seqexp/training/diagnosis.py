@@ -37,7 +37,7 @@ def _find_origin(step: TrainStep, share: Share, update: int, totals: Totals | No
     for name, parameter in step.model.named_parameters():
         if not _finite(parameter):
             return Origin(f"parameter {name}, before this update,", None)
-    denominator = step.denominator(totals or share.totals)
+    denominator = step.denominator(step.counted(share, totals))
     for number, batch in zip(share.numbers, share.batches, strict=True):
         step.model.zero_grad(set_to_none=True)
         with _watched(step) as found, step.layout.micro_batch(step.wrapped or step.model, is_last=False):

@@ -26,6 +26,8 @@ def make_optimizer(
         averages = f"{type(config).__name__.removesuffix('Config')} averages weights"
         if own is not optimizer:
             raise UserError(f"{averages}, of which each process would have a part: use distributed=ddp or fsdp")
+        if layout.makes_own_updates:
+            raise UserError(f"{averages}, and so does distributed=local_sgd: use distributed=ddp")
         if any(precision.master(weight) is not weight for weight in model.parameters()):
             raise UserError(f"{averages}, and with precision=bf16_master the model has others: use precision=bf16")
     return optimizer

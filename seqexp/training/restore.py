@@ -5,11 +5,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from seqexp.checkpoint.layout import MASTER, Checkpoint, Weights
+from seqexp.checkpoint.layout import MASTER, TRAINED, Checkpoint, Weights, of_rank
 from seqexp.checkpoint.optimizer import load_optimizer, names_of
 from seqexp.checkpoint.tensors import Tensors
 from seqexp.distributed.base import Layout
 from seqexp.runtime.errors import UserError
+from seqexp.training.apart import rank_in, read_outer
 from seqexp.training.ema import NoEMA
 from seqexp.training.progress import Progress
 from seqexp.training.step import TrainStep
@@ -24,11 +25,15 @@ def restore(step: TrainStep, ema: NoEMA, checkpoint: Checkpoint) -> Progress:
         Where the training stood.
 
     Raises:
-        UserError: the state does not fit this model or optimizer, or there is none.
+        UserError: the state does not fit this model, optimizer or layout, or there is none.
     """
     layout, names = step.layout, step.names
-    optimizer_state = checkpoint.optimizer_state(list(names.values()))
-    of_weights = MASTER if checkpoint.has(MASTER) else checkpoint.set_of(Weights.trained)
+    rank = rank_in(checkpoint, layout)
+    optimizer_state = checkpoint.optimizer_state(list(names.values()), rank)
+    has_own_weights = rank is not None and checkpoint.has(of_rank(TRAINED, rank))
+    master = of_rank(MASTER, rank if has_own_weights else None)
+    trained = of_rank(TRAINED, rank) if has_own_weights else checkpoint.set_of(Weights.trained)
+    of_weights = master if checkpoint.has(master) else trained
     load_weights(step.model, layout, checkpoint, of_weights)
     _load_masters(step, checkpoint.tensors(of_weights))
 
@@ -40,6 +45,13 @@ def restore(step: TrainStep, ema: NoEMA, checkpoint: Checkpoint) -> Progress:
     load_optimizer(layout.own_optimizer(step.optimizer), names, optimizer_state, str(checkpoint.path), read)
     ema.load(checkpoint)
     progress = Progress.from_state(checkpoint.progress())
+    layout.restored(
+        progress.update,
+        step.optimizer,
+        read_outer(step, checkpoint),
+        own_state=rank is not None,
+        own_weights=has_own_weights,
+    )
     step.precision.load(progress.precision)
     return progress
 

@@ -5,13 +5,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqexp.checkpoint.layout import MASTER, OPTIMIZER, OPTIMIZER_SCALARS, PROGRESS
 from seqexp.checkpoint.optimizer import optimizer_content
 from seqexp.checkpoint.tensors import Part, TensorSet
 from seqexp.checkpoint.writing import Content
 from seqexp.distributed.base import Layout
+from seqexp.training.apart import outer_sets, scalars_of_ranks, sets_of_rank
 from seqexp.training.ema import NoEMA
 from seqexp.training.progress import Progress
 from seqexp.training.step import TrainStep
@@ -32,29 +33,31 @@ def saved_content(
     own = layout.own_optimizer(step.optimizer)
     scalars, parts = optimizer_content(own, step.names, part)
     state = TensorSet(parts)
-    if layout.all_write:
-        scalars = _merged(layout.world.gather(scalars))
     sets = ema.tensor_sets(TensorSet.of(model.state_dict(), part))
     weights = model.state_dict(keep_vars=True)
-    masters = {name: _master(step, weight) for name, weight in weights.items()}
+    masters = {name: step.master(weight) for name, weight in weights.items()}
     if any(masters[name] is not weight for name, weight in weights.items()):
         sets[MASTER] = TensorSet.of(masters, part)
-    if not layout.world.is_first:
-        sets = {name: _without_whole(tensors) for name, tensors in sets.items()}
-        # Of an optimizer that has all parameters, such as row and column means; another's state is nowhere else.
-        state = _without_whole(state) if own is step.optimizer else state
+    sets |= outer_sets(step)
+    if layout.makes_own_updates:
+        documents = scalars_of_ranks(layout, scalars)
+        sets = sets_of_rank(step, {**sets, OPTIMIZER: state})
+    else:
+        documents = {OPTIMIZER_SCALARS: _merged(layout.world.gather(scalars)) if layout.all_write else scalars}
+        if not layout.world.is_first:
+            sets = {name: _without_whole(tensors) for name, tensors in sets.items()}
+            # Of an optimizer that has all parameters, such as row and column means; another's state is nowhere else.
+            state = _without_whole(state) if own is step.optimizer else state
+        sets[OPTIMIZER] = state
     return Content(
         update=progress.update,
         metrics=metrics,
         config=config,
         task_files=task_files,
-        tensors={**sets, OPTIMIZER: state},
-        documents={PROGRESS: progress.state(), OPTIMIZER_SCALARS: scalars},
+        tensors=sets,
+        documents={PROGRESS: progress.state(), **documents},
+        facts={"ranks": layout.world.size} if layout.has_own_state else {},
     )
-
-
-def _master(step: TrainStep, weight: Tensor) -> Tensor:
-    return step.precision.master(weight) if isinstance(weight, nn.Parameter) else weight
 
 
 def _without_whole(tensors: TensorSet) -> TensorSet:

@@ -32,6 +32,7 @@ from seqexp.runtime.errors import UserError
 from seqexp.runtime.files import write_json
 from seqexp.runtime.rng import derive_seed
 from seqexp.tasks.base import Task
+from seqexp.training.apart import average_in_place, require_apart_is_possible
 from seqexp.training.config import TrainConfig, metric_name
 from seqexp.training.data import EpochData
 from seqexp.training.display import Display, format_metrics
@@ -111,6 +112,8 @@ class Training:
         )
         self.data.num_micro_batches(0)  # a batch too small for an example shows now
         self.num_updates = self._total_updates()
+        if self.layout.makes_own_updates:
+            require_apart_is_possible(config, self.world.size)
         if self.world.size > config.batch.micro_batches and self.world.is_first:
             text = "batch.micro_batches=%d is less than the %d processes: the others have nothing to compute"
             logger.warning(text, config.batch.micro_batches, self.world.size)
@@ -299,7 +302,8 @@ class Training:
     def _evaluated(self) -> Iterator[Model]:
         """Context that gives the model with the weights that are validated."""
         own = self.layout.own_optimizer(self.step.optimizer)
-        with weights_to_evaluate(own), self.ema.validating(), self.layout.evaluated(self.model) as model:
+        average = average_in_place(self.step)
+        with weights_to_evaluate(own), average, self.ema.validating(), self.layout.evaluated(self.model) as model:
             yield model
 
     def _metrics(self, evaluations: dict[str, Evaluation]) -> dict[str, float]:

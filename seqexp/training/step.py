@@ -82,7 +82,8 @@ class TrainStep:
 
         The gradient is that of the loss summed over all micro-batches, of all processes, divided by their targets (or
         sentences) together, so how an update is cut into micro-batches and who computes them changes nothing.
-        Randomness depends on (seed, update, micro-batch).
+        Randomness depends on (seed, update, micro-batch). Where the layout has each process make an update of its own,
+        all this is so of its share, and one that has nothing to compute makes none.
 
         Args:
             share: what this process computes of it.
@@ -96,21 +97,28 @@ class TrainStep:
         for group in self.optimizer.param_groups:
             group["lr"] = lr[group.get("name", "")] if isinstance(lr, Mapping) else lr
         self.optimizer.zero_grad(set_to_none=True)
-        denominator = self.denominator(totals or share.totals)
+        self.layout.begin_update(update, self.optimizer)
+        is_local = self.layout.is_local
+        denominator = self.denominator(self.counted(share, totals))
         outputs = self._accumulate_all(share, update, denominator)
         self.precision.unscale(self.model.parameters(), denominator)
         norm = self.layout.gradient_norm(self.trained).to(self.device)
         # Both at once: each look at a number makes the device wait.
-        if not torch.stack([norm, *(output.sum.detach().float() for output in outputs)]).isfinite().all():
+        finite = torch.stack([norm, *(output.sum.detach().float() for output in outputs)]).isfinite().all()
+        if not self.layout.agreed(bool(finite)):
             self.optimizer.zero_grad(set_to_none=True)
+            self.layout.dropped()
             return Fault.overflow if self.precision.overflowed() else Fault.non_finite
-        if self.clip_norm is not None:
-            self.layout.clip(self.trained, self.clip_norm, norm)
-        self.optimizer.step()
+        has_part = share.num_counted > 0 or not is_local
+        if has_part:
+            if self.clip_norm is not None:
+                self.layout.clip(self.trained, self.clip_norm, norm)
+            self.optimizer.step()
+        self.layout.updated(self.optimizer)
         self.precision.succeeded()
         for output in outputs[: share.num_counted]:
             metrics.add({"loss": output.sum, **output.metrics}, output.num_targets)
-        if self.layout.world.is_first:  # it is the same in all
+        if has_part and (is_local or self.layout.world.is_first):  # it may be the same in all
             metrics.add({"gradient_norm": norm}, 1)
         return None
 
@@ -123,6 +131,18 @@ class TrainStep:
     def names(self) -> dict[nn.Parameter, str]:
         """The names of the trained weights by what the optimizer changes, in the model's order."""
         return {self.precision.master(weight): name for weight, name in names_of(self.model).items()}
+
+    def master(self, tensor: Tensor) -> Tensor:
+        """What the optimizer changes in place of a tensor of the model's state."""
+        return self.precision.master(tensor) if isinstance(tensor, nn.Parameter) else tensor
+
+    def counted(self, share: Share, totals: Totals | None) -> Totals:
+        """The counts by which this process' gradient is normalised.
+
+        Args:
+            totals: of the whole update; None where `share` is all of it.
+        """
+        return share.totals if totals is None or self.layout.is_local else totals
 
     def denominator(self, totals: Totals) -> float:
         """What each process divides its gradient by, where that is averaged over processes afterwards."""

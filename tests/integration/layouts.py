@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import averaging
 import torch
 from torch import nn
 
@@ -14,6 +15,7 @@ from seqexp.data.batch import Batch
 from seqexp.distributed.base import DistributedConfig, Layout
 from seqexp.distributed.ddp import CommunicationConfig, DDPConfig, Hook
 from seqexp.distributed.fsdp import FSDPConfig
+from seqexp.distributed.local_sgd import LocalSGDConfig
 from seqexp.distributed.world import World
 from seqexp.models.base import Model
 from seqexp.precisions.fp32 import FP32Config
@@ -30,6 +32,8 @@ LAYOUTS = {
     "sharded": FSDPConfig(reshard_after_forward=False),
     "offloaded": FSDPConfig(cpu_offload=True),
     "fp16": DDPConfig(communication=CommunicationConfig(Hook.fp16)),
+    "powersgd": DDPConfig(communication=CommunicationConfig(Hook.powersgd, start_update=3)),
+    "powersgd later": DDPConfig(communication=CommunicationConfig(Hook.powersgd, start_update=NUM_UPDATES)),
 }
 
 
@@ -39,7 +43,7 @@ class Net(Model):
     def __init__(self, *, skips: bool) -> None:
         super().__init__()
         torch.manual_seed(5)
-        self.first, self.second, self.skips = nn.Linear(3, 4), nn.Linear(4, 4), skips
+        self.first, self.second, self.skips = nn.Linear(3, 8), nn.Linear(8, 8), skips
 
     def forward(self, batch: Batch) -> Any:
         hidden = self.first(batch.indices[:, None].to(self.first.weight.dtype) / torch.tensor([3.0, 5.0, 7.0]))
@@ -57,18 +61,18 @@ class Scaled(Criterion):
         return LossOutput((model(batch) * self.scale).square().sum(), batch.num_targets)
 
 
-def make_step(layout: Layout, *, exact: bool, skips: bool) -> TrainStep:
+def make_step(
+    layout: Layout, *, exact: bool, skips: bool = False, optimizer: type[torch.optim.Optimizer] = torch.optim.SGD
+) -> TrainStep:
     model, criterion = Net(skips=skips), Scaled()
     precision = build(FP64Config() if exact else FP32Config(), device=torch.device("cpu"))
     precision.prepare(model)
     precision.prepare(criterion)
     wrapped = layout.wrap(Loss(model, criterion), blocks=[model.second])
     trained = [*model.parameters(), *criterion.parameters()]
-    optimizer = layout.make_optimizer(lambda groups: torch.optim.SGD(groups, lr=0.1), trained)
+    made = layout.make_optimizer(lambda groups: optimizer(groups, lr=0.1), trained)  # type: ignore[call-arg]
     device = torch.device("cpu")
-    return TrainStep(
-        model, criterion, optimizer, precision, device, clip_norm=1.0, seed=1, layout=layout, wrapped=wrapped
-    )
+    return TrainStep(model, criterion, made, precision, device, clip_norm=1.0, seed=1, layout=layout, wrapped=wrapped)
 
 
 def train(layout: Layout, world: World, *, exact: bool, skips: bool) -> torch.Tensor:
@@ -99,17 +103,39 @@ def differences(world: World) -> dict[str, float]:
     found = {}
     alone = World(torch.device("cpu"))
     for name, config in LAYOUTS.items():
-        exact, skips = name != "fp16", name == "unused"
+        exact, skips = name not in ("fp16", "powersgd"), name == "unused"
         weights = train(build(config, world=world), world, exact=exact, skips=skips)
         expected = train(Layout(DistributedConfig(), world=alone), alone, exact=exact, skips=skips)
         found[name] = float((weights - expected).abs().max())
-    found["seen by"] = world.sum([float(infinite_loss_of_last(world) is Fault.non_finite)])[0]
-    return found
+    for name, config in {"ddp": DDPConfig(), "local_sgd": LocalSGDConfig()}.items():
+        fault = infinite_loss_of_last(build(config, world=world), world)
+        found[f"seen by, {name}"] = world.sum([float(fault is Fault.non_finite)])[0]
+    found["after a bad gradient"] = powersgd_after_a_bad_gradient(world)
+    return {**found, **averaging.differences(world)}
 
 
-def infinite_loss_of_last(world: World) -> Fault | None:
+def powersgd_after_a_bad_gradient(world: World) -> float:
+    """1, if the weights are finite and equal some updates after one whose gradient is not."""
+    layout: Layout = build(DDPConfig(communication=CommunicationConfig(Hook.powersgd, start_update=0)), world=world)
+    step = make_step(layout, exact=False)
+    faults = []
+    for update in range(6):
+        scale = step.criterion.scale.data
+        kept = scale.clone()
+        scale.fill_(float("inf") if update == 3 else float(kept))
+        batch = Batch(torch.arange(3) + world.rank, 3)
+        share, totals = Share([batch], [world.rank], world.size), Totals(3 * world.size, 3 * world.size)
+        faults.append(step(share, update, 0.1, MetricBag(), totals) is not None)
+        if update == 3:
+            scale.copy_(kept)
+    layout.require_equal_weights(step.model)
+    assert faults == [False, False, False, True, False, False]
+    return float(all(bool(weight.isfinite().all()) for weight in step.model.parameters()))
+
+
+def infinite_loss_of_last(layout: Layout, world: World) -> Fault | None:
     """An update in which one process has a loss that is not finite, with a gradient that is."""
-    step = make_step(build(DDPConfig(), world=world), exact=True, skips=False)
+    step = make_step(layout, exact=True)
     if world.rank == world.size - 1:
         step.criterion.register_forward_hook(
             lambda module, inputs, output: LossOutput(output.sum + float("inf"), output.num_targets)

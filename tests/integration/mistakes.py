@@ -207,6 +207,25 @@ MISTAKES = [
         "distributed.cpu_offload=true needs several processes: this is one",
     ),
     Mistake(
+        "updates of their own for more processes than there are micro-batches",
+        "train",
+        [*TRAIN, "distributed=local_sgd", "distributed.num_processes=2"],
+        "batch.micro_batches=1 is less than the 2 processes, of which each makes updates of its own: give a multiple "
+        "of 2",
+    ),
+    Mistake(
+        "looking ahead without a momentum",
+        "train",
+        [*TRAIN, "distributed=local_sgd", "distributed.nesterov=true"],
+        "distributed.nesterov=True is not valid: it needs a momentum above 0",
+    ),
+    Mistake(
+        "gradients approximated by nothing",
+        "train",
+        [*TRAIN, "distributed=ddp", "distributed.communication.matrix_approximation_rank=0"],
+        "distributed.communication.matrix_approximation_rank=0 is not valid: a count above 0",
+    ),
+    Mistake(
         "a plug-in that is not installed",
         "train",
         ["plugins=[my_models]"],

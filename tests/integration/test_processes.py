@@ -136,16 +136,23 @@ def test_what_is_not_finite_is_so_for_all(
 
 
 def test_options_of_layouts() -> None:
-    """Shares, accumulation, idle processes, skipped layers, a criterion with a parameter, all with 64 bits; 16 on the
-    way."""
-    sys.modules.pop("layouts", None)
+    """Shares, accumulation, idle processes, skipped layers, a criterion with a parameter, all with 64 bits; fewer on
+    the way; averages of weights."""
+    for name in ("layouts", "averaging"):
+        sys.modules.pop(name, None)
     import layouts
 
     found = in_processes(DDPConfig(num_processes=2), layouts.differences)
-    for name in ("static", "unused", "copied", "sharded", "offloaded"):
+    for name in ("static", "unused", "copied", "sharded", "offloaded", "powersgd later"):
         assert found[name] < 1e-12, name
+    for name in ("plain", "slowmo", "bmuf", "nesterov"):
+        assert found[name] < 1e-12, name
+        assert found[f"{name}, average"] < 1e-12, name
+    assert found["period 1 and ddp"] < 1e-12
     assert 1e-6 < found["fp16"] < 1e-2
-    assert found["seen by"] == 2
+    assert 1e-4 < found["powersgd"] < 1
+    assert found["seen by, ddp"] == found["seen by, local_sgd"] == 2
+    assert found["after a bad gradient"] == 1
 
 
 def test_the_journal_says_why_though_the_first_process_cannot(tmp_path: Path) -> None:

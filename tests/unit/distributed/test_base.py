@@ -6,6 +6,7 @@ from seqexp.config.build import build
 from seqexp.distributed.base import Layout, ProcessesConfig, fingerprint
 from seqexp.distributed.ddp import CommunicationConfig, DDPConfig, Hook
 from seqexp.distributed.fsdp import FSDPConfig
+from seqexp.distributed.local_sgd import LocalSGDConfig
 from seqexp.distributed.world import World
 from seqexp.distributed.zero import ZeROConfig
 from seqexp.runtime.errors import UserError
@@ -47,7 +48,19 @@ def test_a_hook_for_gpus_only() -> None:
         build(config, world=World(torch.device("cpu")))
 
 
-@pytest.mark.parametrize("config", [DDPConfig(), ZeROConfig(), FSDPConfig()])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"matrix_approximation_rank": 0}, r"^matrix_approximation_rank=0 is not valid"),
+        ({"start_update": -1}, r"^start_update=-1 is not valid"),
+    ],
+)
+def test_options_of_communication(options: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CommunicationConfig(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("config", [DDPConfig(), ZeROConfig(), FSDPConfig(), LocalSGDConfig()])
 def test_of_one_process_they_do_nothing(config: ProcessesConfig) -> None:
     layout: Layout = build(config, world=World(torch.device("cpu")))
     module = nn.Linear(2, 1)

@@ -70,6 +70,24 @@ def test_who_shares_the_work_does_not_count_unless_it_changes_gradients() -> Non
     half = key("distributed/ddp", num_processes=4, communication={"hook": "fp16"})
     assert half != one
     assert key("distributed/ddp", num_processes=2, communication={"hook": "fp16"}) == half
-    other = key("my_layouts:LocalSGDConfig", num_processes=2, period=8)
-    assert other not in (one, key("my_layouts:LocalSGDConfig", num_processes=2, period=9))
-    assert other == key("my_layouts:LocalSGDConfig", num_processes=3, period=8)
+
+
+def test_options_of_powersgd_count_with_it() -> None:
+    def key(hook: str, rank: int) -> str:
+        communication = {"hook": hook, "matrix_approximation_rank": rank, "start_update": 1000}
+        return run_key({**CONFIG, "distributed": {"component": "distributed/ddp", "communication": communication}}, "")
+
+    assert key("none", 1) == key("none", 2) == run_key(CONFIG, "")
+    assert key("fp16", 1) == key("fp16", 2)
+    assert len({key("none", 1), key("fp16", 1), key("powersgd", 1), key("powersgd", 2)}) == 4
+
+
+@pytest.mark.parametrize("component", ["distributed/local_sgd", "my_layouts:LocalConfig"])
+def test_who_shares_the_work_counts_where_each_number_computes_something_else(component: str) -> None:
+    def key(number: int, **values: Any) -> str:
+        return run_key({**CONFIG, "distributed": {"component": component, **values}}, "data", num_processes=number)
+
+    two = key(2, num_processes=2, period=8)
+    assert two == key(2, num_processes=None, period=8, timeout_seconds=5)
+    others = [key(3, num_processes=3, period=8), key(2, num_processes=2, period=9), run_key(CONFIG, "data")]
+    assert two not in others
