@@ -104,8 +104,9 @@ def test_two_processes_are_one_and_their_checkpoint_is_read_by_one_and_by_three(
 def test_resumed_by_two_it_ends_as_if_never_interrupted(
     tmp_path: Path, data: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rank 1 dies while a checkpoint is written, then gets a SIGTERM; bit for bit, with weights in 16 and 32 bits."""
-    options = [*OPTIONS, *FAULTY, "precision=bf16_master", f"task.data={data}", *layout("fsdp", 2)]
+    """Rank 1 dies while a checkpoint is written, then gets a SIGTERM; bit for bit, with weights in 16 and 32 bits and
+    the average of the latter."""
+    options = [*OPTIONS, *FAULTY, "precision=bf16_master", "ema.decay=0.9", f"task.data={data}", *layout("fsdp", 2)]
     options += ["validation.scores=false"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     command("train", *options, f"run.dir={whole}")
