@@ -108,7 +108,7 @@ class LocalSGD(Layout):
             _add_gradients([parameter for parameter in module.parameters() if parameter.requires_grad])
 
     def agreed(self, holds: bool) -> bool:
-        return not self.is_local or self.world.sum([float(not holds)]) == [0.0]
+        return self.world.sum([float(not holds)]) == [0.0] if self.is_local else holds
 
     @torch.no_grad()
     def updated(self, optimizer: torch.optim.Optimizer) -> None:

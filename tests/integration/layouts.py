@@ -1,6 +1,8 @@
 """What a process does in the tests of layouts: updates of a tiny model under several of them, in one launch."""
 
+import logging
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -107,7 +109,8 @@ def differences(world: World) -> dict[str, float]:
         weights = train(build(config, world=world), world, exact=exact, skips=skips)
         expected = train(Layout(DistributedConfig(), world=alone), alone, exact=exact, skips=skips)
         found[name] = float((weights - expected).abs().max())
-    for name, config in {"ddp": DDPConfig(), "local_sgd": LocalSGDConfig()}.items():
+    layouts = {"ddp": DDPConfig(), "local_sgd": LocalSGDConfig(), "before it": LocalSGDConfig(start_update=1)}
+    for name, config in layouts.items():
         fault = infinite_loss_of_last(build(config, world=world), world)
         found[f"seen by, {name}"] = world.sum([float(fault is Fault.non_finite)])[0]
     found["after a bad gradient"] = powersgd_after_a_bad_gradient(world)
@@ -130,7 +133,19 @@ def powersgd_after_a_bad_gradient(world: World) -> float:
             scale.copy_(kept)
     layout.require_equal_weights(step.model)
     assert faults == [False, False, False, True, False, False]
+    assert warnings_of_resuming(layout, step) == (["before update 6"] if world.is_first else [])
     return float(all(bool(weight.isfinite().all()) for weight in step.model.parameters()))
+
+
+def warnings_of_resuming(layout: Layout, step: TrainStep) -> list[str]:
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[method-assign]
+    logger = logging.getLogger("seqexp.distributed.ddp")
+    logger.addHandler(handler)
+    layout.restored(6, step.optimizer, {}, own_state=False, own_weights=False)
+    logger.removeHandler(handler)
+    return re.findall(r"before update \d+", " ".join(record.getMessage() for record in records))
 
 
 def infinite_loss_of_last(layout: Layout, world: World) -> Fault | None:
