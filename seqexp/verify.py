@@ -37,8 +37,6 @@ from seqexp.training.intervals import Interval
 logger = logging.getLogger("seqexp.verify")
 
 LOOK_SECONDS = 0.01
-LATEST_SECONDS = 0.5
-"""A kill follows the update that it was drawn for by at most so much."""
 NUM_SHOWN = 5
 TIMES = frozenset({"seconds", "tokens_per_second"})
 """What may differ between two runs that are the same."""
@@ -79,7 +77,7 @@ class Trial:
     directory: RunDirectory
     updates: int
 
-    def __call__(self, kill_after: int | None = None, delay: float = 0.0) -> Checkpoint | None:
+    def __call__(self, kill_after: int | None = None, delay: float = 0.0) -> bool:
         """Train from where it stands.
 
         Args:
@@ -87,7 +85,7 @@ class Trial:
             delay: and so many seconds later.
 
         Returns:
-            The last checkpoint, if it has come to the end.
+            Whether it was killed; otherwise it had ended before.
 
         Raises:
             UserError: the training failed.
@@ -106,7 +104,7 @@ class Trial:
         process.join()
         if process.exitcode not in (0, -signal.SIGKILL):
             raise UserError(f"the training ended with exit status {process.exitcode}; its messages: {self.output}")
-        return self.end()
+        return process.exitcode == -signal.SIGKILL
 
     def end(self) -> Checkpoint | None:
         """The checkpoint that is compared: of `updates`, or the last of a run that was shorter."""
@@ -117,6 +115,10 @@ class Trial:
         if result is None:
             return None
         return open_checkpoint(self.directory.checkpoints / f"update-{result['updates']:08d}")
+
+    def seconds_per_update(self) -> float:
+        times = [line["time"] for line in read_journal(self.directory.journal) if line["kind"] == "train"]
+        return float(times[-1] - times[0]) / max(len(times) - 1, 1) if times else 0.0
 
     def losses(self) -> dict[int, dict[str, float]]:
         """The metrics of each update; a later attempt takes the place of an earlier one."""
@@ -149,15 +151,10 @@ def main(config: VerifyConfig) -> None:
         Trial(trained, RunDirectory(folder / name), config.updates) for name in ("undisturbed", "killed")
     )
     logger.info("undisturbed: %d updates", config.updates)
-    whole = undisturbed()
-    chance = random.Random(config.seed)
-    kills = sorted(chance.sample(range(1, config.updates), config.kills))
-    for number, update in enumerate(kills, start=1):
-        killed(kill_after=update, delay=chance.uniform(0, LATEST_SECONDS))
-        resumed = [checkpoint.update for checkpoint in _checkpoints(killed.directory)]
-        text = "kill %d of %d behind update %d; the newest checkpoint is of update %d"
-        logger.info(text, number, config.kills, update, max(resumed, default=0))
-    broken = killed()
+    undisturbed()
+    kills = kill_often(killed, config, undisturbed.seconds_per_update())
+    killed()
+    whole, broken = undisturbed.end(), killed.end()
     if whole is None or broken is None:
         raise UserError(f"{folder}: a training ended before update {config.updates}, without a result")
     found = list(differences("", parts(whole, undisturbed), parts(broken, killed)))
@@ -174,6 +171,27 @@ def main(config: VerifyConfig) -> None:
     write_json(folder / "result.json", result)
     text = "equal bit for bit after update {}: {} weights, the optimizer's state, all counters, metrics of {} updates"
     print(text.format(whole.update, *counts))
+
+
+def kill_often(killed: Trial, config: VerifyConfig, seconds_per_update: float) -> list[int]:
+    """Train and kill.
+
+    Returns:
+        The updates behind which it was killed.
+
+    Raises:
+        UserError: the training always ended before.
+    """
+    chance, kills = random.Random(config.seed), []
+    for update in sorted(chance.sample(range(1, config.updates), config.kills)):
+        if killed(kill_after=update, delay=chance.uniform(0, seconds_per_update)):
+            kills.append(update)
+            resumed = [checkpoint.update for checkpoint in _checkpoints(killed.directory)]
+            text = "kill %d of %d behind update %d; the newest checkpoint is of update %d"
+            logger.info(text, len(kills), config.kills, update, max(resumed, default=0))
+    if not kills:
+        raise UserError(f"the training ended before it could be killed: give more than updates={config.updates}")
+    return kills
 
 
 def prepared(config: TrainConfig, wanted: VerifyConfig) -> TrainConfig:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from seqexp.catalog import CATALOG
+
 ROOT = Path(__file__).parents[1]
 
 # Two threads on busy cores are several times slower than one; worker processes inherit this.
@@ -22,6 +24,16 @@ def logging_as_it_was() -> Iterator[None]:
     before = logger.handlers[:], logger.level, logger.propagate
     yield
     logger.handlers[:], logger.level, logger.propagate = before
+
+
+@pytest.fixture(autouse=True)
+def catalog_as_it_was() -> Iterator[None]:
+    """Plug-ins of a test are unknown to the others."""
+    before = {group: dict(components) for group, components in CATALOG.items()}
+    yield
+    for group, components in before.items():
+        CATALOG[group].clear()
+        CATALOG[group].update(components)
 
 
 @pytest.fixture(scope="session")
