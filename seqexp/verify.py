@@ -81,11 +81,12 @@ class Trial:
         """Train from where it stands.
 
         Args:
-            kill_after: kill it behind this update; None: when the checkpoint of `updates` is there.
+            kill_after: kill it behind this update, as soon as there is a checkpoint to resume from; None: when the
+                checkpoint of `updates` is there.
             delay: and so many seconds later.
 
         Returns:
-            Whether it was killed; otherwise it had ended before.
+            Whether it was killed before it had come to the end.
 
         Raises:
             UserError: the training failed.
@@ -104,7 +105,7 @@ class Trial:
         process.join()
         if process.exitcode not in (0, -signal.SIGKILL):
             raise UserError(f"the training ended with exit status {process.exitcode}; its messages: {self.output}")
-        return process.exitcode == -signal.SIGKILL
+        return process.exitcode == -signal.SIGKILL and (kill_after is None or self.end() is None)
 
     def end(self) -> Checkpoint | None:
         """The checkpoint that is compared: of `updates`, or the last of a run that was shorter."""
@@ -134,7 +135,9 @@ class Trial:
         if update is None:
             return self.end() is not None
         line = last_line(self.directory.journal)
-        return line is not None and line["attempt"] == attempt and line["update"] >= update
+        is_made = line is not None and line["attempt"] == attempt and line["update"] >= update
+        # Without a checkpoint it would begin anew, and prove nothing.
+        return is_made and any(self.directory.checkpoints.glob("update-*"))
 
 
 def main(config: VerifyConfig) -> None:

@@ -11,7 +11,7 @@ from seqexp.verify import differences
 from .conftest import TINY, Command
 
 HERE = Path(__file__).parent
-OPTIONS = [*TINY, "stop.max_updates=3", "validation.scores=false", "validation.final_splits=[]", "validation.sanity=0"]
+OPTIONS = [*TINY, "stop.max_updates=8", "validation.scores=false", "validation.final_splits=[]", "validation.sanity=0"]
 
 
 @pytest.mark.parametrize("criterion", ["label_smoothed_cross_entropy", "schema/forgetful"])
@@ -28,17 +28,17 @@ def test_an_exact_run_and_one_that_forgets(
     run = tmp_path / "run"
     command("train", "plugins=[forgetful]", f"criterion={criterion}", f"task.data={data}", f"run.dir={run}", *OPTIONS)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    verify = "verify", f"run={run}", "updates=3", "checkpoint_every=1"
+    verify = "verify", f"run={run}", "updates=8", "checkpoint_every=2"
     if criterion == "schema/forgetful":
         with pytest.raises(SystemExit, match="1"):
             command(*verify)
         printed = capsys.readouterr().out
-        assert printed.startswith("not equal after update 3: ")
+        assert printed.startswith("not equal after update 8: ")
         assert "  model." in printed
         assert (run / "verify/killed/checkpoints").exists()
     else:
         printed, _ = command(*verify)
-        assert printed.startswith("equal bit for bit after update 3: ")
+        assert printed.startswith("equal bit for bit after update 8: ")
         assert [path.name for path in (run / "verify").iterdir()] == ["result.json"]
     assert json.loads((run / "verify/result.json").read_text())["equal"] == (criterion != "schema/forgetful")
     assert {path: path.read_bytes() for path in before} == before
