@@ -9,7 +9,7 @@ demo: $(VENV)/ready      ## train on the embedded corpus, translate its held-out
 	$(RUN) -m seqexp.train
 
 test: $(VENV)/ready      ## the tests, one thread a process
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n 2
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n 2 --dist worksteal
 
 check: $(VENV)/ready     ## what continuous integration checks besides the tests
 	$(VENV)/bin/ruff format --check
