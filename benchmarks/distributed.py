@@ -59,7 +59,7 @@ def main() -> None:
         memory: dict[str, float] = dict.fromkeys(LAYOUTS, 0.0)
         for repeat in range(options.repeats):
             for name in LAYOUTS:
-                run = Path(folder) / f"speed-{repeat}-{name}"
+                run = Path(folder) / f"speed-{repeat}-{folder_name(name)}"
                 memory[name] = max(memory[name], train(run, name, LARGE, options.updates))
                 speeds[name].append(speed(run))
     sys.stdout.write("| layout | largest difference of a weight | MB of a process | target tokens per second |\n")
@@ -73,11 +73,17 @@ def largest_differences(folder: Path, updates: int) -> dict[str, float]:
     """Of each layout's weights from those of one process with the same batches."""
     found, weights = {}, {}
     for name in LAYOUTS:
-        train(folder / name, name, SMALL, updates)
-        weights[name] = open_checkpoint(folder / name / f"checkpoints/update-{updates:08d}").weights()
+        run = folder / folder_name(name)
+        train(run, name, SMALL, updates)
+        weights[name] = open_checkpoint(run / f"checkpoints/update-{updates:08d}").weights()
         alone = weights[re.sub(r"\w+ x2", "single", name)]
         found[name] = max(float((value - alone[key]).abs().max()) for key, value in weights[name].items())
     return found
+
+
+def folder_name(layout: str) -> str:
+    """Without the comma, which on the command line would mean a sweep."""
+    return layout.replace(", ", "-").replace(" ", "-")
 
 
 def train(run: Path, layout: str, model: list[str], updates: int) -> float:
