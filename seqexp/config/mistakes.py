@@ -41,7 +41,9 @@ _FLAGS = """
 """
 FLAGS = frozenset(_FLAGS.split())
 """Those of Hydra; everything else is written key=value."""
-_FLAGS_WITH_VALUE = "--cfg -c --package -p --config-path -cp --config-name -cn --config-dir -cd --experimental-rerun"
+_FLAGS_WITH_VALUE = """
+--cfg -c --package -p --config-path -cp --config-name -cn --config-dir -cd --experimental-rerun --info -i
+"""
 FLAGS_WITH_VALUE = frozenset(_FLAGS_WITH_VALUE.split())
 
 

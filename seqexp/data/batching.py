@@ -3,6 +3,7 @@
 from array import array
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -131,14 +132,7 @@ class EpochPlan:
                 if sizes is not None:
                     examples = examples[np.argsort(_narrow(sizes)[examples], kind="stable")]
         costs: Integers = source_sizes if target_sizes is None else np.maximum(source_sizes, target_sizes)
-        self.widest: list[int] = [
-            int(examples[sizes[examples].argmax()])
-            for sizes in (source_sizes, target_sizes)
-            if sizes is not None and len(examples)
-        ]
-        """The example with the longest source and, where there are targets, that with the longest target."""
-        self.largest_size = int(costs[self.widest].max()) if self.widest else 0
-        """What the largest example counts as."""
+        self._sizes = [sizes for sizes in (source_sizes, target_sizes) if sizes is not None]
         self.examples: Integers = examples
         self.offsets = batch_by_size(
             examples,
@@ -150,6 +144,16 @@ class EpochPlan:
         self.batch_order: Integers = np.arange(len(self.offsets) - 1)
         if order is Order.shuffled:
             random.shuffle(self.batch_order)
+
+    @cached_property
+    def widest(self) -> list[int]:
+        """The example with the longest source and, where there are targets, that with the longest target."""
+        return [int(self.examples[sizes[self.examples].argmax()]) for sizes in self._sizes if len(self.examples)]
+
+    @property
+    def largest_size(self) -> int:
+        """What the largest example counts as; 0 where there is none."""
+        return max((int(sizes[self.widest].max()) for sizes in self._sizes if self.widest), default=0)
 
     def __len__(self) -> int:
         """Number of batches."""

@@ -163,8 +163,6 @@ class FSDP(Layout):
 
     def require_equal_weights(self, module: nn.Module) -> None:
         """Nothing is there twice."""
-        if self.world.size == 1:
-            super().require_equal_weights(module)
 
 
 def _without_weights(module: nn.Module) -> nn.Module:

@@ -1,7 +1,7 @@
 """What a person sees of a training run: a bar on a terminal, plain lines elsewhere."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -9,9 +9,12 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from seqexp.data.batch import Batch
 from seqexp.training.progress import Progress
 
 logger = logging.getLogger(__name__)
+
+NUM_NAMED_EXAMPLES = 10
 
 SHOWN = {"lr": ".3g", "tokens_per_second": ",.0f", "gradient_norm": ".3g", "perplexity": ".4g", "loss_scale": "g"}
 """Formats of the metrics that are not shown with four decimals."""
@@ -47,6 +50,13 @@ class Display:
     def show(self, kind: str, progress: Progress, metrics: Mapping[str, float]) -> None:
         """One line, e.g. `train | update 50 | loss 4.1203 | ...`."""
         logger.info("%s", " | ".join([f"{kind:5}", f"update {progress.update}", *format_metrics(metrics)]))
+
+
+def named_examples(batches: Sequence[Batch]) -> str:
+    """Which examples batches are made of: `examples 3, 17 and 5 more`."""
+    numbers = [number for batch in batches for number in batch.indices.tolist()]
+    more = f" and {len(numbers) - NUM_NAMED_EXAMPLES} more" if len(numbers) > NUM_NAMED_EXAMPLES else ""
+    return f"examples {', '.join(map(str, numbers[:NUM_NAMED_EXAMPLES]))}{more}"
 
 
 def format_metrics(metrics: Mapping[str, float]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from itertools import chain, islice
 from pathlib import Path
 
 from seqexp.config.base import require
@@ -10,11 +9,10 @@ from seqexp.data.split import Split
 from seqexp.runtime.errors import UserError
 from seqexp.training.batch_dump import dump_batches
 from seqexp.training.diagnosis import Origin, find_origin
+from seqexp.training.display import named_examples
 from seqexp.training.progress import Progress
 from seqexp.training.share import Share, Totals
 from seqexp.training.step import TrainStep
-
-NUM_NAMED_EXAMPLES = 10
 
 
 class Policy(StrEnum):
@@ -123,7 +121,4 @@ def _examples(share: Share, origin: Origin) -> str:
     where = "" if origin.micro_batch is None else f" of micro-batch {origin.micro_batch}"
     pairs = zip(share.numbers, share.batches, strict=True)
     chosen = [batch for number, batch in pairs if origin.micro_batch in (None, number)]
-    numbers = chain.from_iterable(batch.indices.tolist() for batch in chosen)
-    first = ", ".join(map(str, islice(numbers, NUM_NAMED_EXAMPLES)))
-    more = sum(batch.num_sentences for batch in chosen) - NUM_NAMED_EXAMPLES
-    return f"examples {first}{f' and {more} more' if more > 0 else ''}{where}"
+    return f"{named_examples(chosen)}{where}"

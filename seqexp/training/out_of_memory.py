@@ -5,7 +5,6 @@ import contextlib
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
-from itertools import islice
 from typing import Any
 
 import torch
@@ -14,12 +13,11 @@ from torch import Tensor, nn
 from seqexp.data.batch import Batch
 from seqexp.runtime.errors import UserError
 from seqexp.training.config import TrainConfig
+from seqexp.training.display import named_examples
 from seqexp.training.memory import ActivationCheckpoint
 from seqexp.training.progress import Progress
 from seqexp.training.share import Share
 from seqexp.training.step import TrainStep
-
-NUM_NAMED_EXAMPLES = 10
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -76,10 +74,7 @@ def _where(begun: Sequence[Batch], share: Share, progress: Progress) -> str:
 
 def named_batch(batch: Batch) -> str:
     """E.g. `2 sentences x 40 source x 38 target tokens; examples 3, 17`."""
-    numbers = batch.indices.tolist()
-    named = ", ".join(map(str, islice(numbers, NUM_NAMED_EXAMPLES)))
-    more = f" and {len(numbers) - NUM_NAMED_EXAMPLES} more" if len(numbers) > NUM_NAMED_EXAMPLES else ""
-    return f"{shape_of(batch)}; examples {named}{more}"
+    return f"{shape_of(batch)}; {named_examples([batch])}"
 
 
 def shape_of(batch: Batch) -> str:

@@ -196,8 +196,9 @@ def test_flags_may_stand_anywhere(run: Any) -> None:
     status, configs, _ = run("needed=y", "--multirun", "optimizer.lr=1,2")
     assert status == 0
     assert [config.optimizer.lr for config in configs] == [1, 2]
-    arguments = ["a=1", "--config-dir", "x=y", "b=2", "-c", "job", "~c"]
-    assert command.flags_first(arguments) == ["--config-dir", "x=y", "-c", "job", "a=1", "b=2", "~c"]
+    arguments = ["a=1", "--config-dir", "x=y", "b=2", "-c", "job", "~c", "--info", "config"]
+    expected = ["--config-dir", "x=y", "-c", "job", "--info", "config", "a=1", "b=2", "~c"]
+    assert command.flags_first(arguments) == expected
 
 
 def test_an_uncaught_error_tells_no_password(tmp_path: Path) -> None:
