@@ -17,6 +17,7 @@ CATALOG: dict[str, dict[str, str]] = {
     },
     "model": {
         "transformer": "seqexp.models.transformer:TransformerConfig",
+        "transformer_lm": "seqexp.models.transformer_lm:TransformerLMConfig",
     },
     "criterion": {
         "cross_entropy": "seqexp.criterions.cross_entropy:CrossEntropyConfig",

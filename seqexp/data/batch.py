@@ -41,3 +41,14 @@ class PairBatch(Batch):
     """The decoder's input, int64 [B, T]: `</s>` and then the target without its last token. None without targets."""
     target_tokens: Tensor | None = None
     """int64 [B, T], each row ends in `</s>`."""
+
+
+@dataclass(frozen=True)
+class TextBatch(Batch):
+    """Sequences of text for language models. T is the padded width; padding has the vocabulary's `pad` index."""
+
+    previous_tokens: Tensor
+    """What stands before each target: `</s>`, or the last token of the text so far, and then the sequence without its
+    last token, int64 [B, T]."""
+    target_tokens: Tensor | None = None
+    """The sequence itself, int64 [B, T]. None without targets."""
