@@ -13,6 +13,7 @@ from seqexp.runtime.errors import UserError
 
 CATALOG: dict[str, dict[str, str]] = {
     "task": {
+        "language_modeling": "seqexp.tasks.language_modeling:LanguageModelingConfig",
         "translation": "seqexp.tasks.translation:TranslationConfig",
     },
     "model": {
@@ -87,6 +88,7 @@ CATALOG: dict[str, dict[str, str]] = {
     "corpus": {
         "embedded": "seqexp.corpora.embedded:EmbeddedCorpusConfig",
         "parallel": "seqexp.corpora.parallel:ParallelCorpusConfig",
+        "text": "seqexp.corpora.text:TextCorpusConfig",
     },
     "tokenizer": {
         "moses": "seqexp.tokenizers.moses:MosesConfig",
