@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from seqexp.config.base import ComponentConfig
 from seqexp.data.batch import Batch, PairBatch, TextBatch
+from seqexp.modules.adaptive import AdaptiveSoftmax
 from seqexp.modules.state import DecoderState
 
 
@@ -26,7 +27,7 @@ class ModelOutput:
 
     states: Tensor
     """What `projection` makes scores of, [B, T, D]; the scores themselves, [B, T, V], where that is None."""
-    projection: nn.Linear | None = None
+    projection: nn.Linear | AdaptiveSoftmax | None = None
     """From D to V."""
 
     @cached_property
