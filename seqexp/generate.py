@@ -18,6 +18,7 @@ from seqexp.config.saved import to_saved
 from seqexp.data.split import Split
 from seqexp.distributed.base import Device
 from seqexp.generators.base import GeneratorConfig
+from seqexp.models.base import Seq2SeqModel
 from seqexp.plugins import run
 from seqexp.pretrained import (
     DataPlace,
@@ -31,6 +32,7 @@ from seqexp.pretrained import (
 )
 from seqexp.runs.identity import digest
 from seqexp.runs.output import output_directory
+from seqexp.runtime.errors import UserError
 from seqexp.runtime.files import atomic_path, read_lines, sha256_of_file, write_json, write_text
 from seqexp.runtime.logs import show_messages
 from seqexp.runtime.memory import use_large_pages
@@ -123,6 +125,8 @@ def load_input(config: GenerateConfig, model: TrainedModel) -> Split:
     if config.input is not None:
         return model.task.encode(read_lines(Path(config.input), "input"))
     checkpoint = find_checkpoint(config.run[0], config.checkpoint, config.trust)
+    if not isinstance(model.models[0], Seq2SeqModel):
+        raise UserError(f"split={config.split}: a language model goes on with lines of text; give them with input=FILE")
     task = load_data(checkpoint, config.task.data, config.trust)
     return task.load_split(config.split, model.models[0])
 

@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from torch import Tensor
+
 from seqexp.catalog import CATALOG, config_class
 from seqexp.checkpoint.layout import Checkpoint, Weights, open_checkpoint
 from seqexp.checkpoint.retention import Retention
@@ -18,6 +20,8 @@ from seqexp.checkpoint.store import CheckpointStore
 from seqexp.config.build import build
 from seqexp.config.saved import from_saved
 from seqexp.data.batching import BatchLimits
+from seqexp.data.prompts import PromptSplit
+from seqexp.data.split import Split
 from seqexp.distributed.base import Device
 from seqexp.generators.base import Generator, GeneratorConfig
 from seqexp.generators.batches import evaluation_batches, generate_batches
@@ -46,6 +50,7 @@ class Translation:
     """One hypothesis as text."""
 
     text: str
+    """Of a language model, its prompt and what follows it."""
     score: float
     """What hypotheses are ranked by, in nats; normalised as the generator says."""
     tokens: list[str]
@@ -85,18 +90,18 @@ class TrainedModel:
         found = dict(self.generate(split))
         return [found[number] for number in range(len(sentences))]
 
-    def generate(self, split: Any) -> Iterator[tuple[int, list[Translation]]]:
+    def generate(self, split: Split) -> Iterator[tuple[int, list[Translation]]]:
         """Translate a split; yields numbers of examples with their translations, short sentences first."""
         batches = evaluation_batches(split, self.limits)
         for number, hypotheses in generate_batches(self.generator, self.models, batches, self.precision):
-            if not split.source_text(number).strip():
+            if not (isinstance(split, PromptSplit) or split.source_text(number).strip()):
                 yield number, [NOTHING]  # whatever a model would make up of an empty line
                 continue
             yield (
                 number,
                 [
                     Translation(
-                        text=self.task.decode(hypothesis.tokens),
+                        text=self.task.decode(_whole(split, number, hypothesis.tokens)),
                         score=hypothesis.score,
                         tokens=self.task.symbols(hypothesis.tokens),
                         token_scores=hypothesis.positional_scores.tolist(),
@@ -104,6 +109,11 @@ class TrainedModel:
                     for hypothesis in hypotheses
                 ],
             )
+
+
+def _whole(split: Split, number: int, tokens: Tensor) -> Tensor:
+    """The tokens of a hypothesis; those of a language model go on with its prompt."""
+    return split.whole(number, tokens) if isinstance(split, PromptSplit) else tokens
 
 
 def best_text(translations: Sequence[Translation]) -> str:

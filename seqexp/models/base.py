@@ -93,6 +93,10 @@ class Seq2SeqModel(Model):
     max_source_positions: int
     max_target_positions: int
 
+    def max_output_size(self, source_size: int) -> int:
+        """Longest target, `</s>` included, for a source of so many tokens."""
+        return self.max_target_positions
+
     @abstractmethod
     def encode(self, source_tokens: Tensor, source_lengths: Tensor) -> Encoded:
         """Read the source, int64 [B, S]."""

@@ -5,6 +5,7 @@ Shapes: B prompts, P their length, R rows = B x beams, T tokens.
 
 from torch import Tensor
 
+from seqexp.config.base import require
 from seqexp.models.base import Encoded, LanguageModel, Model, ModelOutput, Seq2SeqModel
 from seqexp.modules.state import DecoderState
 
@@ -45,8 +46,17 @@ class Prompted(Seq2SeqModel):
         self.model = model
         self.max_source_positions = self.max_target_positions = model.max_target_positions
 
+    def max_output_size(self, source_size: int) -> int:
+        return self.max_target_positions - source_size + 1
+
     def encode(self, source_tokens: Tensor, source_lengths: Tensor) -> Encoded:
-        """The prompts themselves, int64 [B, P]."""
+        """The prompts themselves, int64 [B, P].
+
+        Raises:
+            OptionError: the model cannot take so many tokens and one more.
+        """
+        size, most = source_tokens.shape[1], self.max_target_positions
+        require(size < most, "prompt", f"{size} tokens", f"with what follows, the model takes {most} at most")
         return Encoded(source_tokens, None)
 
     def initial_state(self, encoded: Encoded) -> PromptState:
