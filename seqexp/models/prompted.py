@@ -47,16 +47,16 @@ class Prompted(Seq2SeqModel):
         self.max_source_positions = self.max_target_positions = model.max_target_positions
 
     def max_output_size(self, source_size: int) -> int:
-        return self.max_target_positions - source_size + 1
+        """
+        Raises:
+            OptionError: the prompt leaves no room.
+        """
+        size, most = f"{source_size} tokens", self.max_target_positions
+        require(source_size < most, "prompt", size, f"with what follows, the model takes {most} at most")
+        return most - source_size + 1
 
     def encode(self, source_tokens: Tensor, source_lengths: Tensor) -> Encoded:
-        """The prompts themselves, int64 [B, P].
-
-        Raises:
-            OptionError: the model cannot take so many tokens and one more.
-        """
-        size, most = source_tokens.shape[1], self.max_target_positions
-        require(size < most, "prompt", f"{size} tokens", f"with what follows, the model takes {most} at most")
+        """The prompts themselves, int64 [B, P]."""
         return Encoded(source_tokens, None)
 
     def initial_state(self, encoded: Encoded) -> PromptState:
