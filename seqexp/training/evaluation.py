@@ -16,7 +16,7 @@ from seqexp.generators.base import Generator
 from seqexp.generators.batches import evaluation_batches, generate_batches
 from seqexp.models.base import Model, Seq2SeqModel
 from seqexp.precisions.base import Precision
-from seqexp.runtime.errors import UserError
+from seqexp.runtime.errors import ProcessError
 from seqexp.scorers.base import Score, Scorer, ScorerConfig
 from seqexp.tasks.base import Task
 from seqexp.training.metrics import MetricBag
@@ -61,7 +61,7 @@ class Evaluator:
             name: of the split, for messages.
 
         Raises:
-            UserError: a batch does not fit into memory.
+            ProcessError: a batch does not fit into memory.
         """
         model.eval()
         with self._fits(f"split {name}: the loss"):
@@ -105,7 +105,7 @@ class Evaluator:
     def _fits(self, what: str) -> Iterator[None]:
         """
         Raises:
-            UserError: a batch does not fit into memory, whose tensors are then freed.
+            ProcessError: a batch does not fit into memory, whose tensors are then freed.
         """
         self._begun = None
         try:
@@ -119,7 +119,7 @@ class Evaluator:
             free_memory(error, self.precision.device)
         finally:
             self._begun = None
-        raise UserError(message)
+        raise ProcessError(message)
 
 
 def score(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from seqexp.data.batch import Batch
-from seqexp.runtime.errors import UserError
+from seqexp.runtime.errors import ProcessError
 from seqexp.training.config import TrainConfig
 from seqexp.training.display import named_examples
 from seqexp.training.memory import ActivationCheckpoint
@@ -32,7 +32,7 @@ def out_of_memory_told(step: TrainStep, share: Share, progress: Progress, config
     may go on.
 
     Raises:
-        UserError: it did.
+        ProcessError: it did.
     """
     begun: list[Batch] = []
 
@@ -53,7 +53,7 @@ def out_of_memory_told(step: TrainStep, share: Share, progress: Progress, config
         hook.remove()
     begun.clear()
     step.optimizer.zero_grad(set_to_none=True)
-    raise UserError(message)
+    raise ProcessError(message)
 
 
 def free_memory(error: BaseException, device: torch.device) -> None:
