@@ -70,7 +70,7 @@ class SelfAttention(nn.Module):
         self.head_scale = nn.Parameter(torch.ones(num_heads)) if scale_heads else None
         self.query_norm = None if key_norm is None else make_norm(key_norm, head_size)
         self.key_norm = None if key_norm is None else make_norm(key_norm, head_size)
-        for block in torch.split(self.projection.weight, (hidden_size, key_size, key_size)):
+        for block in torch.split(self.projection.weight, [hidden_size, key_size, key_size]):
             nn.init.xavier_uniform_(block, gain=1 / math.sqrt(2))
         _initialize_output(self.output)
 
