@@ -62,10 +62,10 @@ class CorpusScorer(Scorer):
             metric.n_bootstrap = metric.seed = None  # what an earlier bootstrap has left for the signature
         signature = str(metric.get_signature())
         return Score(
-            value=score.score,
+            value=float(score.score),
             signature=signature,
             higher_is_better=self.higher_is_better,
             text=score.format(width=1, signature=signature),
-            mean=score._mean if has_interval else None,
-            interval=score._ci if has_interval else None,
+            mean=float(score._mean) if has_interval else None,
+            interval=float(score._ci) if has_interval else None,
         )

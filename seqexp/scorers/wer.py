@@ -34,7 +34,7 @@ class WERConfig(ScorerConfig):
 class WER(CorpusScorer):
     """Insertions, deletions and substitutions per hundred words of the references: 0 is best, there is no upper limit.
 
-    Of several references of a sentence, the one that the fewest of them per word lead to.
+    Of several references of a sentence, the one with the fewest of them per word.
     """
 
     def __init__(self, config: WERConfig) -> None:
@@ -61,4 +61,4 @@ class _WordErrors(Quotient):
         words = self._split(hypothesis)
         targets = [self._split(reference) for reference in references]
         compared = [(self._distance(words, target), len(target)) for target in targets]
-        return min(compared, key=lambda pair: pair[0] / max(pair[1], 1))
+        return min(compared, key=lambda pair: (pair[0] / max(pair[1], 1), pair[0]))
