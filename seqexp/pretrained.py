@@ -5,7 +5,7 @@ model = load_model("outputs/default/0123456789ab")
 model.translate(["A dog runs."])
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,10 +17,13 @@ from seqexp.checkpoint.retention import Retention
 from seqexp.checkpoint.store import CheckpointStore
 from seqexp.config.build import build
 from seqexp.config.saved import from_saved
+from seqexp.data.batch import Batch, PairBatch
 from seqexp.data.batching import BatchLimits
+from seqexp.data.split import Split
 from seqexp.distributed.base import Device
 from seqexp.generators.base import Generator, GeneratorConfig
 from seqexp.generators.batches import evaluation_batches, generate_batches
+from seqexp.generators.reference import score_reference
 from seqexp.models.base import ModelConfig, Seq2SeqModel
 from seqexp.plugins import load_plugins
 from seqexp.precisions.base import Precision, PrecisionConfig
@@ -54,6 +57,19 @@ class Translation:
     """Log-probability of each token, in nats."""
 
 
+@dataclass(frozen=True)
+class ScoredText:
+    """A given target and what the models say of it."""
+
+    text: str
+    log_prob: float
+    """Of the whole, `</s>` included, in nats; not normalised."""
+    tokens: list[str]
+    """As the model reads it; ends in `</s>`."""
+    token_scores: list[float]
+    """Log-probability of each token, in nats."""
+
+
 NOTHING = Translation(text="", score=0.0, tokens=[], token_scores=[])
 """Of an empty line."""
 
@@ -79,15 +95,38 @@ class TrainedModel:
         Raises:
             TypeError: one string instead of a list.
         """
-        if isinstance(sentences, str):
-            raise TypeError("give a list of sentences: [text]")
+        _refuse_one_string(sentences)
         split = self.task.encode(sentences)
         found = dict(self.generate(split))
         return [found[number] for number in range(len(sentences))]
 
-    def generate(self, split: Any) -> Iterator[tuple[int, list[Translation]]]:
-        """Translate a split; yields numbers of examples with their translations, short sentences first."""
-        batches = evaluation_batches(split, self.limits)
+    def score(self, sources: Sequence[str], targets: Sequence[str]) -> list[ScoredText]:
+        """How likely the models find each target as the translation of its source.
+
+        Raises:
+            TypeError: one string instead of a list.
+            ValueError: unequal numbers of them.
+        """
+        _refuse_one_string(sources, targets)
+        if len(sources) != len(targets):
+            raise ValueError(f"{len(sources)} sources and {len(targets)} targets: give one target for each source")
+        split = self.task.encode_pairs(sources, targets)
+        pad = self.task.vocabularies()["target"].pad
+        found: dict[int, ScoredText] = {}
+        for batch in evaluation_batches(split, self.limits):
+            assert isinstance(batch, PairBatch)
+            with self.precision.autocast():
+                scored = score_reference(self.models, batch.to(self.precision.device), pad)
+            for number, hypothesis in zip(batch.indices.tolist(), scored, strict=True):
+                symbols, scores = self.task.symbols(hypothesis.tokens), hypothesis.positional_scores.tolist()
+                found[number] = ScoredText(targets[number], hypothesis.score, symbols, scores)
+        return [found[number] for number in range(len(sources))]
+
+    def generate(self, split: Split, batches: Iterable[Batch] | None = None) -> Iterator[tuple[int, list[Translation]]]:
+        """Translate a split, or these batches of it; yields numbers of examples with their translations, batch by
+        batch. Without `batches` short sentences come first."""
+        if batches is None:
+            batches = evaluation_batches(split, self.limits)
         for number, hypotheses in generate_batches(self.generator, self.models, batches, self.precision):
             if not split.source_text(number).strip():
                 yield number, [NOTHING]  # whatever a model would make up of an empty line
@@ -104,6 +143,11 @@ class TrainedModel:
                     for hypothesis in hypotheses
                 ],
             )
+
+
+def _refuse_one_string(*lists: Sequence[str]) -> None:
+    if any(isinstance(sentences, str) for sentences in lists):
+        raise TypeError("give a list of sentences: [text]")
 
 
 def best_text(translations: Sequence[Translation]) -> str:
