@@ -53,6 +53,11 @@ class Evaluator:
     _begun: Batch | None = field(default=None, init=False)
     """The last one that was begun."""
 
+    def __post_init__(self) -> None:
+        if self.generator is not None:
+            for config in self.scorers.values():
+                build(config)  # a library that is not there shows before the training, not after an epoch
+
     def __call__(self, model: Model, name: str, split: Split, max_batches: int | None = None) -> Evaluation:
         """Evaluate on a split, or on its first batches only; `model` is in evaluation mode afterwards.
 
