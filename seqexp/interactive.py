@@ -94,7 +94,7 @@ def main(config: InteractiveConfig) -> None:
 def translated(model: TrainedModel, lines: list[str], num_before: int, max_tokens: int) -> list[list[Translation]]:
     """
     Raises:
-        UserError: the lines do not fit into memory together.
+        ProcessError: the lines do not fit into memory together.
     """
     what = f"the search of lines {num_before + 1} to {num_before + len(lines)}"
     advice = f"take max_tokens below {max_tokens}, or fewer beams"

@@ -33,7 +33,7 @@ def translate_share(model: TrainedModel, split: Split, batches: list[list[int]],
         The number of sentences.
 
     Raises:
-        UserError: a batch does not fit into memory.
+        ProcessError: a batch does not fit into memory.
     """
     begun: list[Batch] = []
 

@@ -65,7 +65,7 @@ class Evaluator:
             name: of the split, for messages.
 
         Raises:
-            UserError: a batch does not fit into memory.
+            ProcessError: a batch does not fit into memory.
         """
         model.eval()
         with self._fits(f"split {name}: the loss"):
@@ -109,7 +109,7 @@ class Evaluator:
     def _fits(self, what: str) -> Iterator[None]:
         """
         Raises:
-            UserError: a batch does not fit into memory, whose tensors are then freed.
+            ProcessError: a batch does not fit into memory, whose tensors are then freed.
         """
         self._begun = None
 

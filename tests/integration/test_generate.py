@@ -159,7 +159,7 @@ def test_too_little_memory_is_one_line(
     standard_input(monkeypatch, "one\ntwo\n")
     with pytest.raises(SystemExit) as stopped:
         command(name, "run=run")
-    assert stopped.value.code == 2
+    assert stopped.value.code == 1
     line = capsys.readouterr().err.splitlines()[-1]
     what = {"generate": "a batch (15 sentences x ", "interactive": "lines 1 to 1 does not fit into memory: take"}
     assert line.startswith(f"error: the search of {what[name]}")
