@@ -12,6 +12,7 @@ from torch import Tensor
 from seqexp.config.base import require
 from seqexp.data.batch import PairBatch
 from seqexp.generators.base import Generator, GeneratorConfig
+from seqexp.generators.ensemble import Ensemble, Predictor
 from seqexp.models.base import Seq2SeqModel
 
 
@@ -53,10 +54,51 @@ class SearchConfig(GeneratorConfig):
             require(getattr(self, name) >= 0, name, getattr(self, name), "it must not be negative")
 
 
+class SearchState:
+    """What one search of a batch remembers besides prefixes and scores; here nothing.
+
+    A search that has something to remember (constraints, penalties, random generators) makes its own in `Search.begin`
+    and finds it in every `Step`.
+    """
+
+    def reorder(self, rows: Tensor, sentences: Tensor | None, tokens: Tensor) -> None:
+        """Follow the search to its next prefixes.
+
+        Args:
+            rows: for each new prefix the row of the one that it continues, int64 [new R]; rows of a sentence are
+                adjacent. Before the first call there is one row a sentence, later there are as many as beams.
+            sentences: the rows of the sentences that go on, int64 [new B]; None when all do, in their order.
+            tokens: what each new prefix adds to the one that it continues, int64 [new R].
+        """
+
+
+@dataclass
+class Step:
+    """One step of a search, of which the next words are to be chosen."""
+
+    number: int
+    """Words that all prefixes have, from 0."""
+    log_probs: Tensor
+    """Of the next word, float32 [R, V]; may be changed in place."""
+    scores: Tensor
+    """Sums of log-probability of the prefixes, [B, prefixes]: one prefix in the first step, then as many as beams. -inf
+    marks a place that holds none."""
+    previous: Tensor
+    """The words of the prefixes, int64 [R, number]."""
+    sentences: Tensor
+    """Which sentences of the batch are still searched, int64 [B]."""
+    ending: Tensor | None
+    """True for sentences that have reached their longest length and can only end, bool [B]; None if there is none."""
+    state: SearchState
+
+
 class Search(Generator):
     """Base of the searches.
 
     Models are used in the mode that they are in: put them in evaluation mode, or their dropout takes part.
+
+    What a subclass may replace: `begin`, what is remembered of a batch; `predictor`, where log-probabilities come from;
+    `max_lengths`; `restrict`, which of them are allowed; `score`, how finished hypotheses are ranked.
 
     Args:
         config: options.
@@ -91,23 +133,35 @@ class Search(Generator):
         limits = (min(int(options.max_length_a * length + options.max_length_b), most) for length in lengths)
         return [max(limit, options.min_length) for limit in limits]
 
-    def restrict(self, log_probs: Tensor, step: int, previous: Tensor) -> None:
-        """Change log-probabilities [R, V] of a step, in place, as the options say.
+    def begin(self, batch: PairBatch) -> SearchState:
+        """What this search will remember of a batch."""
+        return SearchState()
 
-        Args:
-            log_probs: of what follows `step` tokens.
-            step: from 0.
-            previous: those tokens, int64 [R, step].
-        """
+    def predictor(self, models: Sequence[Seq2SeqModel], batch: PairBatch) -> Predictor:
+        """What gives the log-probabilities: here the mean of the models' probabilities."""
+        return Ensemble(models, batch, self._options.temperature)
+
+    def restrict(self, step: Step) -> None:
+        """Change the log-probabilities of a step, in place, as the options say."""
+        log_probs = step.log_probs
         log_probs[:, self.pad] = float("-inf")
         if self._options.unk_penalty != 0:
             log_probs[:, self.unk] -= self._options.unk_penalty
-        if step < self._options.min_length:
+        if step.number < self._options.min_length:
             log_probs[:, self.eos] = float("-inf")
         if self._options.no_repeat_ngram_size > 0:
             # Padding, which is impossible already, stands for "nothing to forbid".
-            forbidden = repeated_ngrams(previous, self._options.no_repeat_ngram_size, self.pad)
+            forbidden = repeated_ngrams(step.previous, self._options.no_repeat_ngram_size, self.pad)
             log_probs.scatter_(1, forbidden, float("-inf"))
+        if step.ending is not None:
+            self._end(log_probs, step.ending)
+
+    def _end(self, log_probs: Tensor, ending: Tensor) -> None:
+        """Leave only `</s>` in the rows of the sentences that are at their longest length."""
+        rows = ending.repeat_interleave(len(log_probs) // len(ending))
+        eos = log_probs[:, self.eos].clone()
+        log_probs.masked_fill_(rows[:, None], float("-inf"))
+        log_probs[:, self.eos] = eos
 
     def score(self, log_probs: Tensor, lengths: Tensor) -> Tensor:
         """What hypotheses with these log-probabilities and lengths (`</s>` included) are ranked by."""
