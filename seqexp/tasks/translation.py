@@ -22,7 +22,7 @@ from seqexp.data.pairs import LongExamples, PairSamplingConfig, PairSplit
 from seqexp.data.split import Split
 from seqexp.data.stages import Catalog, load_stages, load_vocabulary
 from seqexp.data.vocabulary import Vocabulary
-from seqexp.generators.base import Generator, GeneratorConfig
+from seqexp.generators.base import Generator, GeneratorConfig, make_generator
 from seqexp.models.base import Model, ModelConfig, Seq2SeqModel
 from seqexp.runtime.errors import UserError
 from seqexp.tasks.base import Task, TaskConfig
@@ -150,9 +150,7 @@ class TranslationTask(Task):
         return criterion
 
     def build_generator(self, config: GeneratorConfig) -> Generator:
-        words = self.target_vocabulary
-        generator: Generator = build(config, eos=words.eos, pad=words.pad, unk=words.unk)
-        return generator
+        return make_generator(config, self.target_vocabulary, self.decode)
 
     def _languages(self) -> tuple[str, str]:
         """Source and target language.
