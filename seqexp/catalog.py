@@ -72,7 +72,12 @@ CATALOG: dict[str, dict[str, str]] = {
     },
     "generator": {
         "beam": "seqexp.generators.beam:BeamSearchConfig",
+        "constrained_beam": "seqexp.generators.constrained_beam:ConstrainedBeamConfig",
+        "diverse_beam": "seqexp.generators.diverse_beam:DiverseBeamConfig",
+        "diverse_siblings": "seqexp.generators.diverse_siblings:DiverseSiblingsConfig",
         "greedy": "seqexp.generators.greedy:GreedyConfig",
+        "mbr": "seqexp.generators.mbr:MBRConfig",
+        "sampling": "seqexp.generators.sampling:SamplingConfig",
     },
     "scorer": {
         "bleu": "seqexp.scorers.bleu:BLEUConfig",

@@ -41,8 +41,8 @@ class Candidates:
 
     Of the first k, those that end in `</s>` become hypotheses; the first k that do not end are the next prefixes.
 
-    With several groups, candidate j belongs to group j % `num_groups`, as beam j does. Each group has equally many beams
-    and candidates, and its next prefixes come from its own.
+    With several groups, candidate j belongs to group j % `num_groups`, as beam j does. Each group has equally many
+    beams and candidates, and its next prefixes come from its own.
     """
 
     scores: Tensor
@@ -52,6 +52,10 @@ class Candidates:
     beams: Tensor
     """Number of the prefix that is continued, int64."""
     num_groups: int = 1
+
+    def ends(self, eos: int) -> Tensor:
+        """True for those that may become hypotheses, bool [B, C]."""
+        return self.tokens.eq(eos) & self.scores.ne(float("-inf"))
 
 
 class BeamSearch(Search):
@@ -97,7 +101,7 @@ class BeamSearch(Search):
             )
             self.restrict(step)
             candidates = self.candidates(step, num_beams)
-            ends = candidates.tokens.eq(self.eos) & candidates.scores.ne(float("-inf"))
+            ends = candidates.ends(self.eos)
             first = slice(num_beams)
             full = history.finish(number, candidates.beams[:, first], candidates.scores[:, first], ends[:, first])
             left = [row for row, done in enumerate(full.tolist()) if not (done or ending[row])]

@@ -132,8 +132,7 @@ class Node:
 class Unordered(ConstraintState):
     """The phrases in any order, one after another, as a walk through a trie that returns to its root after each.
 
-    The counts say how often the prefix has come to a node. A phrase that another begins with is met when the walk leaves
-    the trie behind it.
+    A phrase that another begins with is met when the walk leaves the trie behind it.
     """
 
     root: Node

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from seqexp.config.base import require
@@ -51,6 +52,8 @@ class SearchConfig(GeneratorConfig):
     """Whose length x is."""
     min_length: int = 1
     """Fewest tokens before `</s>`; goes before the limits of `max_length_a` and `max_length_b`."""
+    min_length_a: float = 0.0
+    """`min_length` is this many times x higher."""
     temperature: float = 1.0
     """Divides the model's scores: above 1 flattens the distribution, below 1 sharpens it."""
     unk_penalty: float = 0.0
@@ -70,7 +73,14 @@ class SearchConfig(GeneratorConfig):
 
     def __post_init__(self) -> None:
         require(self.temperature > 0, "temperature", self.temperature, "it must be positive")
-        for name in ("max_length_a", "max_length_b", "min_length", "no_repeat_ngram_size", "prefix_size"):
+        for name in (
+            "max_length_a",
+            "max_length_b",
+            "min_length",
+            "min_length_a",
+            "no_repeat_ngram_size",
+            "prefix_size",
+        ):
             require(getattr(self, name) >= 0, name, getattr(self, name), "it must not be negative")
 
 
@@ -169,17 +179,25 @@ class Search(Generator):
         require(
             options.min_length <= most, "generator.min_length", options.min_length, f"the model allows {most} at most"
         )
-        lengths = batch.source_lengths.tolist()
-        if options.max_length_from == LengthFrom.batch:
-            lengths = [batch.source_tokens.shape[1]] * len(lengths)
+        lengths = self._source_lengths(batch).tolist()
         limits = (min(int(options.max_length_a * length + options.max_length_b), most) for length in lengths)
-        least = [options.min_length] * len(lengths)
+        least = [min(length, most) for length in self.min_lengths(batch).tolist()]
         prefixes = self.prefixes(batch)
         if prefixes is not None:
             given = prefixes.ne(self.pad).sum(dim=1).tolist()
             require(max(given) <= most, "prefix", f"{max(given)} tokens", f"the model allows {most} at most")
             least = [max(pair) for pair in zip(least, given, strict=True)]
         return [max(pair) for pair in zip(limits, least, strict=True)]
+
+    def min_lengths(self, batch: PairBatch) -> Tensor:
+        """For each sentence, the fewest tokens before `</s>`, int64 [B]."""
+        lengths = self._source_lengths(batch) * self._options.min_length_a
+        return lengths.long() + self._options.min_length
+
+    def _source_lengths(self, batch: PairBatch) -> Tensor:
+        if self._options.max_length_from == LengthFrom.batch:
+            return torch.full_like(batch.source_lengths, batch.source_tokens.shape[1])
+        return batch.source_lengths
 
     def prefixes(self, batch: PairBatch) -> Tensor | None:
         """What hypotheses have to begin with, as `given_prefixes`."""
@@ -212,6 +230,11 @@ class Search(Generator):
             log_probs[:, self.unk] -= self._options.unk_penalty
         if step.number < self._options.min_length:
             log_probs[:, self.eos] = float("-inf")
+        elif self._options.min_length_a > 0:
+            short = self.min_lengths(step.batch)[step.sentences] > step.number
+            if step.ending is not None:
+                short &= ~step.ending  # where the model can make no more
+            log_probs[short.repeat_interleave(step.scores.shape[1]), self.eos] = float("-inf")
         if self._suppressed:
             log_probs[:, self._suppressed] = float("-inf")
         if self.allowed_tokens is not None:
