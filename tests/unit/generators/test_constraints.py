@@ -73,14 +73,14 @@ def occurs(phrases: list[list[int]], tokens: tuple[int, ...]) -> bool:
     return False
 
 
-@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("seed", range(8))
 def test_finished_means_that_they_occur(seed: int) -> None:
-    """All phrases of up to three words over three, in all sequences of seven: none is passed over when order is given;
+    """All phrases of up to three words over three, in all sequences of six: none is passed over when order is given;
     without, what is found is there."""
     draw = torch.Generator().manual_seed(seed)
     lengths = torch.randint(1, 4, (2 + seed % 2,), generator=draw).tolist()
     phrases = [torch.randint(1, 4, (length,), generator=draw).tolist() for length in lengths]
-    for tokens in itertools.product((1, 2, 3), repeat=7):
+    for tokens in itertools.product((1, 2, 3), repeat=6):
         assert read(ORDERED, phrases, list(tokens)).finished == occurs(phrases, tokens)
         if read(UNORDERED, phrases, list(tokens)).finished:
             assert any(occurs(list(order), tokens) for order in itertools.permutations(phrases))
