@@ -13,10 +13,12 @@ from seqexp.runtime.errors import UserError
 
 CATALOG: dict[str, dict[str, str]] = {
     "task": {
+        "language_modeling": "seqexp.tasks.language_modeling:LanguageModelingConfig",
         "translation": "seqexp.tasks.translation:TranslationConfig",
     },
     "model": {
         "transformer": "seqexp.models.transformer:TransformerConfig",
+        "transformer_lm": "seqexp.models.transformer_lm:TransformerLMConfig",
     },
     "criterion": {
         "cross_entropy": "seqexp.criterions.cross_entropy:CrossEntropyConfig",
@@ -91,6 +93,7 @@ CATALOG: dict[str, dict[str, str]] = {
     "corpus": {
         "embedded": "seqexp.corpora.embedded:EmbeddedCorpusConfig",
         "parallel": "seqexp.corpora.parallel:ParallelCorpusConfig",
+        "text": "seqexp.corpora.text:TextCorpusConfig",
     },
     "tokenizer": {
         "moses": "seqexp.tokenizers.moses:MosesConfig",

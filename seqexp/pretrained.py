@@ -21,7 +21,7 @@ from seqexp.data.batching import BatchLimits
 from seqexp.distributed.base import Device
 from seqexp.generators.base import Generator, GeneratorConfig
 from seqexp.generators.batches import evaluation_batches, generate_batches
-from seqexp.models.base import ModelConfig, Seq2SeqModel
+from seqexp.models.base import Model, ModelConfig
 from seqexp.plugins import load_plugins
 from seqexp.precisions.base import Precision, PrecisionConfig
 from seqexp.runs.directory import RunDirectory, open_run
@@ -63,7 +63,7 @@ class TrainedModel:
     """One model, or several that vote, with the text stages and the generator that they were trained with."""
 
     task: Task
-    models: Sequence[Seq2SeqModel]
+    models: Sequence[Model]
     generator: Generator
     precision: Precision
     """That of the training, so that scores are those of the validation."""
@@ -242,12 +242,11 @@ def load_data(checkpoint: Checkpoint, data: str | None = None, trust: Sequence[s
 
 def _load_weights(
     checkpoint: Checkpoint, weights: Weights, task: Task, precision: Precision, trust: Sequence[str]
-) -> Seq2SeqModel:
+) -> Model:
     checkpoint.verify()
     config = _config(checkpoint.config()["model"], ModelConfig, str(checkpoint.path), trust)
     model = task.build_model(config)
     model.load_state_dict(checkpoint.weights(weights))
-    assert isinstance(model, Seq2SeqModel)
     model.to(precision.device)
     precision.prepare(model)
     return model.eval()

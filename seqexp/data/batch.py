@@ -46,3 +46,14 @@ class PairBatch(Batch):
     """What hypotheses have to begin with, int64 [B, P], padded on the right. None: with anything."""
     constraints: Sequence[Sequence[Sequence[int]]] | None = None
     """For each sentence the phrases that hypotheses have to contain, if the search can see to that."""
+
+
+@dataclass(frozen=True)
+class TextBatch(Batch):
+    """Sequences of text for language models. T is the padded width; padding has the vocabulary's `pad` index."""
+
+    previous_tokens: Tensor
+    """What stands before each target: `</s>`, or the last token of the text so far, and then the sequence without its
+    last token, int64 [B, T]."""
+    target_tokens: Tensor | None = None
+    """The sequence itself, int64 [B, T]. None without targets."""
