@@ -15,13 +15,16 @@ from seqexp.catalog import CATALOG, config_class
 from seqexp.checkpoint.layout import Checkpoint, Weights, open_checkpoint
 from seqexp.checkpoint.retention import Retention
 from seqexp.checkpoint.store import CheckpointStore
+from seqexp.config.base import require
 from seqexp.config.build import build
 from seqexp.config.saved import from_saved
 from seqexp.data.batching import BatchLimits
+from seqexp.data.guided import GuidedSplit
+from seqexp.data.split import Split
 from seqexp.distributed.base import Device
 from seqexp.generators.base import Generator, GeneratorConfig
 from seqexp.generators.batches import evaluation_batches, generate_batches
-from seqexp.models.base import Model, ModelConfig
+from seqexp.models.base import LanguageModel, Model, ModelConfig
 from seqexp.plugins import load_plugins
 from seqexp.precisions.base import Precision, PrecisionConfig
 from seqexp.runs.directory import RunDirectory, open_run
@@ -73,15 +76,28 @@ class TrainedModel:
         """The best translation of each sentence; empty where the search found none."""
         return [best_text(translations) for translations in self.nbest(sentences)]
 
-    def nbest(self, sentences: Sequence[str]) -> list[list[Translation]]:
+    def nbest(
+        self,
+        sentences: Sequence[str],
+        *,
+        prefixes: Sequence[str] | None = None,
+        constraints: Sequence[Sequence[str]] | None = None,
+    ) -> list[list[Translation]]:
         """The translations of each sentence, best first, as many as the generator's `nbest` says.
+
+        Args:
+            prefixes: for each sentence, what its translations begin with; "" is anything.
+            constraints: for each sentence, the phrases that its translations contain, for `generator=constrained_beam`.
 
         Raises:
             TypeError: one string instead of a list.
+            ValueError: not as many prefixes or constraints as sentences, or the generator does not know constraints.
         """
         if isinstance(sentences, str):
             raise TypeError("give a list of sentences: [text]")
-        split = self.task.encode(sentences)
+        split: Split = self.task.encode(sentences)
+        if prefixes is not None or constraints is not None:
+            split = guided(self.task, split, prefixes, constraints)
         found = dict(self.generate(split))
         return [found[number] for number in range(len(sentences))]
 
@@ -104,6 +120,21 @@ class TrainedModel:
                     for hypothesis in hypotheses
                 ],
             )
+
+
+def guided(
+    task: Task, split: Split, prefixes: Sequence[str] | None, constraints: Sequence[Sequence[str]] | None
+) -> Split:
+    """A split with what is asked of its hypotheses, as text; see `TrainedModel.nbest`."""
+    for name, given in (("prefixes", prefixes), ("constraints", constraints)):
+        right = f"give one for each of the {len(split)} sentences"
+        require(given is None or len(given) == len(split), name, f"{len(given or [])} of them", right)
+    return GuidedSplit(
+        split,
+        None if prefixes is None else task.encode_target(prefixes),
+        None if constraints is None else [task.encode_target(phrases) for phrases in constraints],
+        pad=task.vocabularies()["target"].pad,
+    )
 
 
 def best_text(translations: Sequence[Translation]) -> str:
@@ -147,7 +178,9 @@ def load_model(
     models = [_load_weights(each, weights, load_task(each, trust), precision, trust) for each in checkpoints]
     generator = generator or saved_generator(first, trust)
     limits = BatchLimits(max_tokens=max_tokens, max_sentences=None)
-    return TrainedModel(task, models, task.build_generator(generator), precision, limits)
+    searcher = task.build_generator(generator)
+    searcher.fuse(partial(_language_model, task=task, precision=precision, trust=trust))
+    return TrainedModel(task, models, searcher, precision, limits)
 
 
 def find_checkpoint(path: str | Path, which: str, trust: Sequence[str] = ()) -> Checkpoint:
@@ -250,6 +283,22 @@ def _load_weights(
     model.to(precision.device)
     precision.prepare(model)
     return model.eval()
+
+
+def _language_model(path: str, task: Task, precision: Precision, trust: Sequence[str]) -> LanguageModel:
+    """The best checkpoint of a language model's run, for a search among the outputs of `task`.
+
+    Raises:
+        UserError: it is another kind of model, or has another vocabulary.
+    """
+    checkpoint = find_checkpoint(path, "best", trust)
+    its_task = load_task(checkpoint, trust)
+    model = _load_weights(checkpoint, Weights.validated, its_task, precision, trust)
+    if not isinstance(model, LanguageModel):
+        raise UserError(f"generator.lm={path} is a {type(model).__name__}; give a language model")
+    if its_task.vocabularies().get("target") != task.vocabularies().get("target"):
+        raise UserError(f"generator.lm={path}: its vocabulary is not that of the model's outputs")
+    return model
 
 
 def _numbered(store: CheckpointStore, which: str) -> Checkpoint:

@@ -11,7 +11,7 @@ from seqexp.config.base import ComponentConfig
 from seqexp.config.build import build
 from seqexp.data.batch import PairBatch
 from seqexp.data.vocabulary import Vocabulary
-from seqexp.models.base import Seq2SeqModel
+from seqexp.models.base import LanguageModel, Seq2SeqModel
 
 
 @dataclass
@@ -43,6 +43,9 @@ class Generator(ABC):
 
         There is at least one, unless the models give `</s>` probability 0 wherever it is allowed.
         """
+
+    def fuse(self, load: Callable[[str], LanguageModel]) -> None:  # noqa: B027  # most have none
+        """Take in the language model that the config names, if it does; `load` gives the one of a run's directory."""
 
 
 def make_generator(config: GeneratorConfig, vocabulary: Vocabulary, decode: Callable[[Tensor], str]) -> Generator:

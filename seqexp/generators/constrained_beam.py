@@ -55,6 +55,8 @@ class ConstrainedBeam(BeamSearch):
     """Looks, besides at the likeliest continuations, at each prefix's best and at the words that its constraints want.
     Prefixes compete with those that have as much of their constraints; each such bank has its share of the beams."""
 
+    sees_to_constraints = True
+
     def __init__(self, config: ConstrainedBeamConfig, **words: Any) -> None:
         super().__init__(config, **words)
         self.order = config.constraint_order

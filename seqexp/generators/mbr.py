@@ -14,7 +14,7 @@ from seqexp.config.build import build
 from seqexp.data.batch import PairBatch
 from seqexp.data.vocabulary import Vocabulary
 from seqexp.generators.base import Generator, GeneratorConfig, Hypothesis, make_generator
-from seqexp.models.base import Seq2SeqModel
+from seqexp.models.base import LanguageModel, Seq2SeqModel
 from seqexp.scorers.base import Scorer, ScorerConfig
 
 
@@ -63,6 +63,9 @@ class MBR(Generator):
         self._empty: Scorer = build(config.utility)
         self._sign = 1 if config.utility.higher_is_better else -1
         self._decode = decode
+
+    def fuse(self, load: Callable[[str], LanguageModel]) -> None:
+        self._candidates.fuse(load)
 
     def generate(self, models: Sequence[Seq2SeqModel], batch: PairBatch) -> list[list[Hypothesis]]:
         return [self._ranked(found) for found in self._candidates.generate(models, batch)]

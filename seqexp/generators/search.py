@@ -3,7 +3,7 @@
 Shapes: B sentences, R rows = B x beams, T tokens so far, V vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
@@ -15,9 +15,10 @@ from seqexp.config.base import require
 from seqexp.data.batch import PairBatch
 from seqexp.data.vocabulary import Vocabulary
 from seqexp.generators.base import Generator, GeneratorConfig
-from seqexp.generators.ensemble import Ensemble, Predictor
+from seqexp.generators.ensemble import Ensemble, Predictor, WeightedSum
+from seqexp.generators.fusion import LanguageModelPredictor
 from seqexp.generators.prefixes import AllowedTokens, allow, force, given_prefixes
-from seqexp.models.base import Seq2SeqModel
+from seqexp.models.base import LanguageModel, Seq2SeqModel
 
 
 class LengthFrom(StrEnum):
@@ -70,6 +71,11 @@ class SearchConfig(GeneratorConfig):
     """Above 1 favours long hypotheses, below 1 short ones. Length counts `</s>`."""
     length_penalty_form: LengthPenalty = LengthPenalty.power
     """The function of length and `length_penalty` that log-probabilities are divided by."""
+    lm: str | None = None
+    """Directory of the run, or of a checkpoint, of a language model with the same vocabulary, whose log-probabilities
+    are added; not in training."""
+    lm_weight: float = 0.3
+    """What they are multiplied with."""
 
     def __post_init__(self) -> None:
         require(self.temperature > 0, "temperature", self.temperature, "it must be positive")
@@ -146,6 +152,9 @@ class Search(Generator):
 
     allowed_tokens: AllowedTokens | None = None
     """Set from Python: which words may follow a prefix, besides what the options say."""
+    language_model: LanguageModel | None = None
+    """Whose log-probabilities are added, as `fuse` or somebody in Python has set it."""
+    sees_to_constraints: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -171,10 +180,13 @@ class Search(Generator):
         """For each sentence, the most tokens before `</s>`.
 
         Raises:
-            ValueError: no model, or `min_length` or a given prefix is more than a model can make.
+            ValueError: no model, constraints that this search does not know, or `min_length` or a given prefix is more
+                than a model can make.
         """
         options = self._options
         require(len(models) > 0, "models", "[]", "a search needs at least one")
+        seen_to = batch.constraints is None or self.sees_to_constraints
+        require(seen_to, "constraints", "[...]", "take generator=constrained_beam")
         most = min(model.max_target_positions for model in models) - 1
         require(
             options.min_length <= most, "generator.min_length", options.min_length, f"the model allows {most} at most"
@@ -208,8 +220,16 @@ class Search(Generator):
         return SearchState()
 
     def predictor(self, models: Sequence[Seq2SeqModel], batch: PairBatch) -> Predictor:
-        """What gives the log-probabilities: here the mean of the models' probabilities."""
-        return Ensemble(models, batch, self._options.temperature)
+        """What gives the log-probabilities: here the mean of the models' probabilities, and a language model's."""
+        ensemble = Ensemble(models, batch, self._options.temperature)
+        if self.language_model is None:
+            return ensemble
+        parts = [(1.0, ensemble), (self._options.lm_weight, LanguageModelPredictor(self.language_model))]
+        return WeightedSum(parts)
+
+    def fuse(self, load: Callable[[str], LanguageModel]) -> None:
+        if self._options.lm is not None:
+            self.language_model = load(self._options.lm)
 
     def restrict(self, step: Step) -> None:
         """Change the log-probabilities of a step, in place, as the options say. A given prefix goes before all."""

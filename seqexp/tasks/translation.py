@@ -107,6 +107,10 @@ class TranslationTask(PreparedTask):
         sentences = [self.source_vocabulary.encode(tokens.split()) for tokens in encoded]
         return SourceSplit(list(lines), sentences, self.source_vocabulary.pad)
 
+    def encode_target(self, lines: Sequence[str]) -> list[Integers]:
+        encoded = self._target_stages.encode_lines(list(lines))
+        return [self.target_vocabulary.encode(tokens.split(), append_eos=False) for tokens in encoded]
+
     def decode(self, tokens: Tensor) -> str:
         words = [word for word in self.symbols(tokens) if word not in ("<s>", "<pad>", "</s>")]
         return self._target_stages.decode(" ".join(words))
