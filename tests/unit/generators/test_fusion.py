@@ -85,7 +85,7 @@ def test_a_config_that_names_one_loads_it() -> None:
 
 def test_constraints_need_a_search_that_knows_them() -> None:
     batch = replace(select(random_sources(), [0]), constraints=[[[7]]])
-    with pytest.raises(ValueError, match="constraints=.* is not valid: take generator=constrained_beam"):
+    with pytest.raises(ValueError, match=r"constraints=.* is not valid: take generator=constrained_beam"):
         search([toy_transformer()], batch)
 
 
