@@ -13,10 +13,12 @@ from seqexp.runtime.errors import UserError
 
 CATALOG: dict[str, dict[str, str]] = {
     "task": {
+        "language_modeling": "seqexp.tasks.language_modeling:LanguageModelingConfig",
         "translation": "seqexp.tasks.translation:TranslationConfig",
     },
     "model": {
         "transformer": "seqexp.models.transformer:TransformerConfig",
+        "transformer_lm": "seqexp.models.transformer_lm:TransformerLMConfig",
     },
     "criterion": {
         "cross_entropy": "seqexp.criterions.cross_entropy:CrossEntropyConfig",
@@ -72,7 +74,12 @@ CATALOG: dict[str, dict[str, str]] = {
     },
     "generator": {
         "beam": "seqexp.generators.beam:BeamSearchConfig",
+        "constrained_beam": "seqexp.generators.constrained_beam:ConstrainedBeamConfig",
+        "diverse_beam": "seqexp.generators.diverse_beam:DiverseBeamConfig",
+        "diverse_siblings": "seqexp.generators.diverse_siblings:DiverseSiblingsConfig",
         "greedy": "seqexp.generators.greedy:GreedyConfig",
+        "mbr": "seqexp.generators.mbr:MBRConfig",
+        "sampling": "seqexp.generators.sampling:SamplingConfig",
     },
     "scorer": {
         "bert_score": "seqexp.scorers.bert_score:BERTScoreConfig",
@@ -90,6 +97,7 @@ CATALOG: dict[str, dict[str, str]] = {
     "corpus": {
         "embedded": "seqexp.corpora.embedded:EmbeddedCorpusConfig",
         "parallel": "seqexp.corpora.parallel:ParallelCorpusConfig",
+        "text": "seqexp.corpora.text:TextCorpusConfig",
     },
     "tokenizer": {
         "moses": "seqexp.tokenizers.moses:MosesConfig",

@@ -15,16 +15,18 @@ from seqexp.catalog import CATALOG, config_class
 from seqexp.checkpoint.layout import Checkpoint, Weights, open_checkpoint
 from seqexp.checkpoint.retention import Retention
 from seqexp.checkpoint.store import CheckpointStore
+from seqexp.config.base import require
 from seqexp.config.build import build
 from seqexp.config.saved import from_saved
 from seqexp.data.batch import Batch, PairBatch
 from seqexp.data.batching import BatchLimits
+from seqexp.data.guided import GuidedSplit
 from seqexp.data.split import Split
 from seqexp.distributed.base import Device
 from seqexp.generators.base import Generator, GeneratorConfig
 from seqexp.generators.batches import evaluation_batches, generate_batches
 from seqexp.generators.reference import score_reference
-from seqexp.models.base import ModelConfig, Seq2SeqModel
+from seqexp.models.base import LanguageModel, Model, ModelConfig, Seq2SeqModel
 from seqexp.plugins import load_plugins
 from seqexp.precisions.base import Precision, PrecisionConfig
 from seqexp.runs.directory import RunDirectory, open_run
@@ -79,7 +81,7 @@ class TrainedModel:
     """One model, or several that vote, with the text stages and the generator that they were trained with."""
 
     task: Task
-    models: Sequence[Seq2SeqModel]
+    models: Sequence[Model]
     generator: Generator
     precision: Precision
     """That of the training, so that scores are those of the validation."""
@@ -89,14 +91,27 @@ class TrainedModel:
         """The best translation of each sentence; empty where the search found none."""
         return [best_text(translations) for translations in self.nbest(sentences)]
 
-    def nbest(self, sentences: Sequence[str]) -> list[list[Translation]]:
+    def nbest(
+        self,
+        sentences: Sequence[str],
+        *,
+        prefixes: Sequence[str] | None = None,
+        constraints: Sequence[Sequence[str]] | None = None,
+    ) -> list[list[Translation]]:
         """The translations of each sentence, best first, as many as the generator's `nbest` says.
+
+        Args:
+            prefixes: for each sentence, what its translations begin with; "" is anything.
+            constraints: for each sentence, the phrases that its translations contain, for `generator=constrained_beam`.
 
         Raises:
             TypeError: one string instead of a list.
+            ValueError: not as many prefixes or constraints as sentences, or the generator does not know constraints.
         """
         _refuse_one_string(sentences)
-        split = self.task.encode(sentences)
+        split: Split = self.task.encode(sentences)
+        if prefixes is not None or constraints is not None:
+            split = guided(self.task, split, prefixes, constraints)
         found = dict(self.generate(split))
         return [found[number] for number in range(len(sentences))]
 
@@ -112,11 +127,12 @@ class TrainedModel:
             raise ValueError(f"{len(sources)} sources and {len(targets)} targets: give one target for each source")
         split = self.task.encode_pairs(sources, targets)
         pad = self.task.vocabularies()["target"].pad
+        models = [model for model in self.models if isinstance(model, Seq2SeqModel)]
         found: dict[int, ScoredText] = {}
         for batch in evaluation_batches(split, self.limits):
             assert isinstance(batch, PairBatch)
             with self.precision.autocast():
-                scored = score_reference(self.models, batch.to(self.precision.device), pad)
+                scored = score_reference(models, batch.to(self.precision.device), pad)
             for number, hypothesis in zip(batch.indices.tolist(), scored, strict=True):
                 symbols, scores = self.task.symbols(hypothesis.tokens), hypothesis.positional_scores.tolist()
                 found[number] = ScoredText(targets[number], hypothesis.score, symbols, scores)
@@ -148,6 +164,21 @@ class TrainedModel:
 def _refuse_one_string(*lists: Sequence[str]) -> None:
     if any(isinstance(sentences, str) for sentences in lists):
         raise TypeError("give a list of sentences: [text]")
+
+
+def guided(
+    task: Task, split: Split, prefixes: Sequence[str] | None, constraints: Sequence[Sequence[str]] | None
+) -> Split:
+    """A split with what is asked of its hypotheses, as text; see `TrainedModel.nbest`."""
+    for name, given in (("prefixes", prefixes), ("constraints", constraints)):
+        right = f"give one for each of the {len(split)} sentences"
+        require(given is None or len(given) == len(split), name, f"{len(given or [])} of them", right)
+    return GuidedSplit(
+        split,
+        None if prefixes is None else task.encode_target(prefixes),
+        None if constraints is None else [task.encode_target(phrases) for phrases in constraints],
+        pad=task.vocabularies()["target"].pad,
+    )
 
 
 def best_text(translations: Sequence[Translation]) -> str:
@@ -191,7 +222,9 @@ def load_model(
     models = [_load_weights(each, weights, load_task(each, trust), precision, trust) for each in checkpoints]
     generator = generator or saved_generator(first, trust)
     limits = BatchLimits(max_tokens=max_tokens, max_sentences=None)
-    return TrainedModel(task, models, task.build_generator(generator), precision, limits)
+    searcher = task.build_generator(generator)
+    searcher.fuse(partial(_language_model, task=task, precision=precision, trust=trust))
+    return TrainedModel(task, models, searcher, precision, limits)
 
 
 def find_checkpoint(path: str | Path, which: str, trust: Sequence[str] = ()) -> Checkpoint:
@@ -286,15 +319,30 @@ def load_data(checkpoint: Checkpoint, data: str | None = None, trust: Sequence[s
 
 def _load_weights(
     checkpoint: Checkpoint, weights: Weights, task: Task, precision: Precision, trust: Sequence[str]
-) -> Seq2SeqModel:
+) -> Model:
     checkpoint.verify()
     config = _config(checkpoint.config()["model"], ModelConfig, str(checkpoint.path), trust)
     model = task.build_model(config)
     model.load_state_dict(checkpoint.weights(weights))
-    assert isinstance(model, Seq2SeqModel)
     model.to(precision.device)
     precision.prepare(model)
     return model.eval()
+
+
+def _language_model(path: str, task: Task, precision: Precision, trust: Sequence[str]) -> LanguageModel:
+    """The best checkpoint of a language model's run, for a search among the outputs of `task`.
+
+    Raises:
+        UserError: it is another kind of model, or has another vocabulary.
+    """
+    checkpoint = find_checkpoint(path, "best", trust)
+    its_task = load_task(checkpoint, trust)
+    model = _load_weights(checkpoint, Weights.validated, its_task, precision, trust)
+    if not isinstance(model, LanguageModel):
+        raise UserError(f"generator.lm={path} is a {type(model).__name__}; give a language model")
+    if its_task.vocabularies().get("target") != task.vocabularies().get("target"):
+        raise UserError(f"generator.lm={path}: its vocabulary is not that of the model's outputs")
+    return model
 
 
 def _numbered(store: CheckpointStore, which: str) -> Checkpoint:

@@ -7,7 +7,7 @@ from functools import cached_property
 from torch import Tensor, nn
 
 from seqexp.config.base import ComponentConfig
-from seqexp.data.batch import Batch, PairBatch
+from seqexp.data.batch import Batch, PairBatch, TextBatch
 from seqexp.modules.state import DecoderState
 
 
@@ -112,3 +112,26 @@ class Seq2SeqModel(Model):
         assert isinstance(batch, PairBatch)
         assert batch.previous_tokens is not None
         return self.decode(batch.previous_tokens, self.encode(batch.source_tokens, batch.source_lengths))
+
+
+class LanguageModel(Model):
+    """Predicts each token of a text from those before it, and can run one token at a time."""
+
+    max_target_positions: int
+    """Longest sequence in tokens."""
+
+    @abstractmethod
+    def initial_state(self) -> DecoderState:
+        """The state before the first token, for any number of rows."""
+
+    @abstractmethod
+    def decode(self, tokens: Tensor, state: DecoderState | None = None) -> ModelOutput:
+        """Scores of what follows each of `tokens`, int64 [R, T].
+
+        Without a state the whole sequence is given. With one, `tokens` are those that follow what the state has seen,
+        any number of them, the same for all rows and without padding, and the state is advanced.
+        """
+
+    def forward(self, batch: Batch) -> ModelOutput:
+        assert isinstance(batch, TextBatch)
+        return self.decode(batch.previous_tokens)

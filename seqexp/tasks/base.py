@@ -9,6 +9,7 @@ from torch import Tensor
 
 from seqexp.config.base import ComponentConfig
 from seqexp.criterions.base import Criterion, CriterionConfig
+from seqexp.data.batching import Integers
 from seqexp.data.padding import NO_PADDING, Padding
 from seqexp.data.split import Split
 from seqexp.data.vocabulary import Vocabulary
@@ -71,6 +72,14 @@ class Task(ABC):
     @abstractmethod
     def encode(self, lines: Sequence[str]) -> Split:
         """Raw input text as a split without targets."""
+
+    def encode_target(self, lines: Sequence[str]) -> list[Integers]:
+        """Indices of text that outputs have to begin with or contain, without `</s>`.
+
+        Raises:
+            UserError: outputs of this task cannot be guided so.
+        """
+        raise UserError(f"{type(self).__name__}: prefixes and constraints are for translation")
 
     @abstractmethod
     def decode(self, tokens: Tensor) -> str:

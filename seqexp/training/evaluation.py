@@ -41,7 +41,7 @@ class Evaluator:
     task: Task
     criterion: Criterion
     generator: Generator | None
-    """None: the loss only."""
+    """None: the loss only, as for splits without references."""
     scorers: Mapping[str, ScorerConfig]
     limits: BatchLimits
     precision: Precision
@@ -71,7 +71,7 @@ class Evaluator:
         with self._fits(f"split {name}: the loss"):
             bag = self._losses(model, split, max_batches)
         metrics = bag.total(self.world).means()
-        if self.generator is None:
+        if self.generator is None or not split.has_references:
             return Evaluation(metrics)
         assert isinstance(model, Seq2SeqModel)
         with self._fits(f"split {name}: the search"):

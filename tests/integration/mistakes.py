@@ -17,6 +17,13 @@ from .conftest import TINY
 
 TRAIN = [*TINY, "task.data=data", "stop.max_updates=2", "validation.scores=false"]
 
+LM = [
+    *("task=language_modeling", "model=transformer_lm", "task.data=data", "task.tokens_per_sample=32"),
+    *("model.num_layers=1", "model.hidden_size=16", "model.ffn_size=16", "model.num_heads=2", "tracker=[]"),
+    *("stop.max_updates=2", "batch.max_tokens=400"),
+]
+"""A small language model of the same data."""
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -289,6 +296,30 @@ MISTAKES = [
         "train",
         [*TRAIN, "task.target_lang=fr"],
         "task.target_lang=fr: the data holds en, de",
+    ),
+    Mistake(
+        "a language model of a language that the data lacks",
+        "train",
+        [*LM, "task.language=fr"],
+        "task.language=fr: the data holds en, de",
+    ),
+    Mistake(
+        "sequences longer than the model takes",
+        "train",
+        [*LM, "model.max_target_positions=16"],
+        "task.tokens_per_sample=32 is not valid: the model takes 16 tokens at most; raise model.max_target_positions",
+    ),
+    Mistake(
+        "a translation model where a language model is trained",
+        "train",
+        [*TRAIN, "task=language_modeling"],
+        "model: a Transformer does not fit the task, which takes a language model such as model=transformer_lm",
+    ),
+    Mistake(
+        "a language model where translations are wanted",
+        "train",
+        ["model=transformer_lm", "task.data=data"],
+        "model: a TransformerLM does not fit the task, which takes an encoder and decoder such as model=transformer",
     ),
     Mistake(
         "a split that the data does not have",
