@@ -5,6 +5,7 @@ model = load_model("outputs/default/0123456789ab")
 model.translate(["A dog runs."])
 """
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +27,7 @@ from seqexp.distributed.base import Device
 from seqexp.generators.base import Generator, GeneratorConfig
 from seqexp.generators.batches import evaluation_batches, generate_batches
 from seqexp.generators.reference import score_reference
+from seqexp.generators.sampling import SamplingConfig
 from seqexp.models.base import LanguageModel, Model, ModelConfig, Seq2SeqModel
 from seqexp.plugins import load_plugins
 from seqexp.precisions.base import Precision, PrecisionConfig
@@ -114,6 +116,22 @@ class TrainedModel:
             split = guided(self.task, split, prefixes, constraints)
         found = dict(self.generate(split))
         return [found[number] for number in range(len(sentences))]
+
+    def sample(
+        self, sentences: Sequence[str], *, num_samples: int = 1, seed: int = 1, **options: Any
+    ) -> list[list[Translation]]:
+        """Random translations of each sentence, the likeliest first.
+
+        Args:
+            seed: the same one gives the same translations, whatever the other sentences are.
+            options: of `generator=sampling`: `temperature`, `top_k`, `top_p`, ...
+
+        Raises:
+            TypeError: one string instead of a list, or an option that there is not.
+            ValueError: an option's value is not valid.
+        """
+        config = SamplingConfig(num_samples=num_samples, seed=seed, **options)
+        return dataclasses.replace(self, generator=self.task.build_generator(config)).nbest(sentences)
 
     def score(self, sources: Sequence[str], targets: Sequence[str]) -> list[ScoredText]:
         """How likely the models find each target as the translation of its source.
