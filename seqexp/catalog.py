@@ -82,9 +82,13 @@ CATALOG: dict[str, dict[str, str]] = {
         "sampling": "seqexp.generators.sampling:SamplingConfig",
     },
     "scorer": {
+        "bert_score": "seqexp.scorers.bert_score:BERTScoreConfig",
         "bleu": "seqexp.scorers.bleu:BLEUConfig",
         "chrf": "seqexp.scorers.chrf:ChrFConfig",
+        "meteor": "seqexp.scorers.meteor:METEORConfig",
+        "rouge": "seqexp.scorers.rouge:ROUGEConfig",
         "ter": "seqexp.scorers.ter:TERConfig",
+        "wer": "seqexp.scorers.wer:WERConfig",
     },
     "tracker": {
         "mlflow": "seqexp.trackers.mlflow:MLflowConfig",

@@ -5,7 +5,7 @@ model = load_model("outputs/default/0123456789ab")
 model.translate(["A dog runs."])
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,13 +18,15 @@ from seqexp.checkpoint.store import CheckpointStore
 from seqexp.config.base import require
 from seqexp.config.build import build
 from seqexp.config.saved import from_saved
+from seqexp.data.batch import Batch, PairBatch
 from seqexp.data.batching import BatchLimits
 from seqexp.data.guided import GuidedSplit
 from seqexp.data.split import Split
 from seqexp.distributed.base import Device
 from seqexp.generators.base import Generator, GeneratorConfig
 from seqexp.generators.batches import evaluation_batches, generate_batches
-from seqexp.models.base import LanguageModel, Model, ModelConfig
+from seqexp.generators.reference import score_reference
+from seqexp.models.base import LanguageModel, Model, ModelConfig, Seq2SeqModel
 from seqexp.plugins import load_plugins
 from seqexp.precisions.base import Precision, PrecisionConfig
 from seqexp.runs.directory import RunDirectory, open_run
@@ -53,6 +55,19 @@ class Translation:
     """What hypotheses are ranked by, in nats; normalised as the generator says."""
     tokens: list[str]
     """As the model wrote it, before the text stages were undone; ends in `</s>`."""
+    token_scores: list[float]
+    """Log-probability of each token, in nats."""
+
+
+@dataclass(frozen=True)
+class ScoredText:
+    """A given target and what the models say of it."""
+
+    text: str
+    log_prob: float
+    """Of the whole, `</s>` included, in nats; not normalised."""
+    tokens: list[str]
+    """As the model reads it; ends in `</s>`."""
     token_scores: list[float]
     """Log-probability of each token, in nats."""
 
@@ -88,22 +103,56 @@ class TrainedModel:
         Args:
             prefixes: for each sentence, what its translations begin with; "" is anything.
             constraints: for each sentence, the phrases that its translations contain, for `generator=constrained_beam`.
+                None: those that are in the sentences, as `encode` reads them.
 
         Raises:
             TypeError: one string instead of a list.
             ValueError: not as many prefixes or constraints as sentences, or the generator does not know constraints.
         """
-        if isinstance(sentences, str):
-            raise TypeError("give a list of sentences: [text]")
-        split: Split = self.task.encode(sentences)
+        _refuse_one_string(sentences)
+        split = self.encode(sentences) if constraints is None else self.task.encode(sentences)
         if prefixes is not None or constraints is not None:
             split = guided(self.task, split, prefixes, constraints)
         found = dict(self.generate(split))
         return [found[number] for number in range(len(sentences))]
 
-    def generate(self, split: Any) -> Iterator[tuple[int, list[Translation]]]:
-        """Translate a split; yields numbers of examples with their translations, short sentences first."""
-        batches = evaluation_batches(split, self.limits)
+    def encode(self, lines: Sequence[str]) -> Split:
+        """Raw text to translate, as a split. If the generator takes constraints, what follows a tab in a line, up to
+        the next one, is a phrase that the translations contain."""
+        if not self.generator.sees_to_constraints:
+            return self.task.encode(lines)
+        parts = [line.split("\t") for line in lines]
+        phrases = [[phrase for phrase in given if phrase.strip()] for _, *given in parts]
+        return guided(self.task, self.task.encode([sentence for sentence, *_ in parts]), None, phrases)
+
+    def score(self, sources: Sequence[str], targets: Sequence[str]) -> list[ScoredText]:
+        """How likely the models find each target as the translation of its source.
+
+        Raises:
+            TypeError: one string instead of a list.
+            ValueError: unequal numbers of them.
+        """
+        _refuse_one_string(sources, targets)
+        if len(sources) != len(targets):
+            raise ValueError(f"{len(sources)} sources and {len(targets)} targets: give one target for each source")
+        split = self.task.encode_pairs(sources, targets)
+        pad = self.task.vocabularies()["target"].pad
+        models = [model for model in self.models if isinstance(model, Seq2SeqModel)]
+        found: dict[int, ScoredText] = {}
+        for batch in evaluation_batches(split, self.limits):
+            assert isinstance(batch, PairBatch)
+            with self.precision.autocast():
+                scored = score_reference(models, batch.to(self.precision.device), pad)
+            for number, hypothesis in zip(batch.indices.tolist(), scored, strict=True):
+                symbols, scores = self.task.symbols(hypothesis.tokens), hypothesis.positional_scores.tolist()
+                found[number] = ScoredText(targets[number], hypothesis.score, symbols, scores)
+        return [found[number] for number in range(len(sources))]
+
+    def generate(self, split: Split, batches: Iterable[Batch] | None = None) -> Iterator[tuple[int, list[Translation]]]:
+        """Translate a split, or these batches of it; yields numbers of examples with their translations, batch by
+        batch. Without `batches` short sentences come first."""
+        if batches is None:
+            batches = evaluation_batches(split, self.limits)
         for number, hypotheses in generate_batches(self.generator, self.models, batches, self.precision):
             if not split.source_text(number).strip():
                 yield number, [NOTHING]  # whatever a model would make up of an empty line
@@ -122,19 +171,29 @@ class TrainedModel:
             )
 
 
+def _refuse_one_string(*lists: Sequence[str]) -> None:
+    if any(isinstance(sentences, str) for sentences in lists):
+        raise TypeError("give a list of sentences: [text]")
+
+
 def guided(
     task: Task, split: Split, prefixes: Sequence[str] | None, constraints: Sequence[Sequence[str]] | None
 ) -> Split:
-    """A split with what is asked of its hypotheses, as text; see `TrainedModel.nbest`."""
+    """A split with what is asked of its hypotheses, as text; see `TrainedModel.nbest`.
+
+    Raises:
+        UserError: a constraint has a word that the vocabulary lacks, so no hypothesis can contain it.
+    """
     for name, given in (("prefixes", prefixes), ("constraints", constraints)):
         right = f"give one for each of the {len(split)} sentences"
         require(given is None or len(given) == len(split), name, f"{len(given or [])} of them", right)
-    return GuidedSplit(
-        split,
-        None if prefixes is None else task.encode_target(prefixes),
-        None if constraints is None else [task.encode_target(phrases) for phrases in constraints],
-        pad=task.vocabularies()["target"].pad,
-    )
+    words = task.vocabularies()["target"]
+    encoded = None if constraints is None else [task.encode_target(phrases) for phrases in constraints]
+    for phrases, indices in zip(constraints or [], encoded or [], strict=True):
+        for phrase, each in zip(phrases, indices, strict=True):
+            if words.unk in each:
+                raise UserError(f"constraint {phrase!r}: the vocabulary lacks a word of it")
+    return GuidedSplit(split, None if prefixes is None else task.encode_target(prefixes), encoded, pad=words.pad)
 
 
 def best_text(translations: Sequence[Translation]) -> str:

@@ -154,7 +154,6 @@ class Search(Generator):
     """Set from Python: which words may follow a prefix, besides what the options say."""
     language_model: LanguageModel | None = None
     """Whose log-probabilities are added, as `fuse` or somebody in Python has set it."""
-    sees_to_constraints: ClassVar[bool] = False
 
     def __init__(
         self,

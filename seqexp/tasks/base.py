@@ -89,6 +89,24 @@ class Task(ABC):
     def symbols(self, tokens: Tensor) -> list[str]:
         """The vocabulary's symbols of output indices."""
 
+    # Of tasks that have text in and text out.
+
+    def encode_pairs(self, sources: Sequence[str], targets: Sequence[str]) -> Split:
+        """Raw input texts with the raw output text of each."""
+        raise UserError(f"{type(self).__name__} has no pairs of texts")
+
+    def joined(self, symbols: Sequence[str]) -> str:
+        """Text of output symbols with the subwords joined, but the tokenizer not undone."""
+        raise UserError(f"{type(self).__name__} has no pairs of texts")
+
+    def source_as_read(self, text: str) -> str:
+        """Raw input text as it is left by the text stages and the vocabulary, which may lack some of it."""
+        raise UserError(f"{type(self).__name__} has no pairs of texts")
+
+    def target_as_read(self, text: str) -> str:
+        """The same of output text; what the vocabulary lacks is `<<unk>>`, to differ from a generated `<unk>`."""
+        raise UserError(f"{type(self).__name__} has no pairs of texts")
+
     @abstractmethod
     def build_model(self, config: ModelConfig) -> Model:
         """A model of the right input and output sizes, freshly initialised."""

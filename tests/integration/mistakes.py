@@ -606,6 +606,43 @@ MISTAKES = [
         input=b"f\xfcnf\n",
     ),
     Mistake(
+        "references of another length than the text",
+        "generate",
+        ["run=run", "input=text/test.en", "references=text/valid.de"],
+        "references=text/valid.de has 20 lines, and there are 15 sentences to translate",
+    ),
+    Mistake(
+        "a share that there is not",
+        "generate",
+        ["run=run", "shard=3/2"],
+        "shard=3/2 is not valid: i/n with i from 1 to n, such as 2/8",
+    ),
+    Mistake(
+        "a share that is to be translated again",
+        "generate",
+        ["run=run", "shard=1/2", "rerun=true"],
+        "rerun=True is not valid: it would delete what other shards have translated; delete the directory instead",
+    ),
+    Mistake(
+        "no process to translate",
+        "generate",
+        ["run=run", "num_processes=0"],
+        "num_processes=0 is not valid: a count above 0, or null",
+    ),
+    Mistake(
+        "standard input in another encoding, as a whole",
+        "generate",
+        ["run=run", "input=-"],
+        "standard input: line 2 is not valid UTF-8",
+        input=b"one\nf\xfcnf\n",
+    ),
+    Mistake(
+        "scores in front of what has them",
+        "interactive",
+        ["run=run", "format=jsonl", "scores=true"],
+        "scores=True is not valid: format=jsonl has them anyway",
+    ),
+    Mistake(
         "hypotheses and references of unequal length",
         "score",
         ["hypotheses=text/test.en", "references=text/valid.de"],
@@ -630,6 +667,48 @@ MISTAKES = [
         "score",
         ["hypotheses=text/test.en", "references=text/test.de", "scorer.bleu.tokenize=moses"],
         "scorer.bleu.tokenize=moses is not valid: use one of ...",
+    ),
+    Mistake(
+        "a test of a single system",
+        "score",
+        ["hypotheses=text/test.en", "references=text/test.de", "significance=paired_bootstrap"],
+        "significance=paired_bootstrap is not valid: several hypotheses=[...,...] are compared",
+    ),
+    Mistake(
+        "a baseline that is not among the systems",
+        "score",
+        [
+            "hypotheses=[text/test.en,text/test.de]",
+            "references=text/test.de",
+            "significance=paired_bootstrap",
+            "baseline=text/valid.en",
+        ],
+        "baseline=text/valid.en is not valid: one of hypotheses=text/test.en,text/test.de",
+    ),
+    Mistake(
+        "a baseline without a test",
+        "score",
+        ["hypotheses=text/test.en", "references=text/test.de", "baseline=text/test.en"],
+        "baseline=text/test.en is not valid: it needs a test, significance=paired_bootstrap",
+    ),
+    Mistake(
+        "the same system twice",
+        "score",
+        ["hypotheses=[text/test.en,text/test.en]", "references=text/test.de"],
+        "hypotheses=text/test.en is not valid: it is there twice",
+    ),
+    Mistake(
+        "systems of unequal length",
+        "score",
+        ["hypotheses=[text/test.en,text/valid.en]", "references=text/test.de"],
+        "hypotheses=text/valid.en has 20 lines and hypotheses=text/test.en has 15: they must have one line for each "
+        "sentence",
+    ),
+    Mistake(
+        "a kind of ROUGE that there is not",
+        "score",
+        ["hypotheses=text/test.en", "references=text/test.de", "scorer=[rouge]", "scorer.rouge.kind=rougeX"],
+        "scorer.rouge.kind=rougeX is not valid: use rouge1 to rouge9 or rougeL",
     ),
     Mistake(
         "a command without what it needs",
