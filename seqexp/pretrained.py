@@ -118,7 +118,13 @@ class TrainedModel:
 
     def encode(self, lines: Sequence[str]) -> Split:
         """Raw text to translate, as a split. If the generator takes constraints, what follows a tab in a line, up to
-        the next one, is a phrase that the translations contain."""
+        the next one, is a phrase that the translations contain.
+
+        Raises:
+            UserError: the generator needs references, or a phrase has a word that the vocabulary lacks.
+        """
+        if self.generator.needs_references:
+            raise UserError("generator.prefix_size: raw text has no references whose first words could be given")
         if not self.generator.sees_to_constraints:
             return self.task.encode(lines)
         parts = [line.split("\t") for line in lines]

@@ -39,6 +39,7 @@ class Generator(ABC):
 
     sees_to_constraints = False
     """Whether hypotheses contain the `constraints` of a batch; otherwise it refuses such a batch."""
+    needs_references = False
 
     @abstractmethod
     def generate(self, models: Sequence[Seq2SeqModel], batch: PairBatch) -> list[list[Hypothesis]]:

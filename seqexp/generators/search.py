@@ -170,6 +170,7 @@ class Search(Generator):
         self.pad = pad
         self.unk = unk
         self.start = eos if start is None else start
+        self.needs_references = config.prefix_size > 0
         for token in config.tokens_to_suppress:
             known = vocabulary is not None and token in vocabulary and vocabulary.index(token) != eos
             require(known, "generator.tokens_to_suppress", token, "give tokens of the vocabulary, not </s>")
