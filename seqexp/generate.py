@@ -200,7 +200,7 @@ class Job:
 
     def split(self, model: TrainedModel) -> Split:
         if self.lines is not None:
-            return model.task.encode(self.lines)
+            return model.encode(self.lines)
         assert self.task is not None
         return self.task.load_split(self.config.split, model.models[0])
 

@@ -4,7 +4,7 @@ import importlib
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -19,11 +19,9 @@ from seqexp.distributed.base import Device
 from seqexp.generation.formats import fairseq_lines
 from seqexp.generation.record import sentence
 from seqexp.generators.base import GeneratorConfig
-from seqexp.generators.constrained_beam import ConstrainedBeamConfig
 from seqexp.plugins import run
 from seqexp.pretrained import TrainedModel, Translation, load_model, run_generator
 from seqexp.runtime.errors import UserError
-from seqexp.tasks.base import Task
 from seqexp.training.out_of_memory import fitting_into_memory
 
 
@@ -80,57 +78,38 @@ def main(config: InteractiveConfig) -> None:
         max_tokens=config.max_tokens,
         trust=config.trust,
     )
-    split = asked_with_constraints if isinstance(generator, ConstrainedBeamConfig) else asked_alone
     num_done = 0
     for lines in chunks(standard_input(), config.buffer):
-        asked = [split(line) for line in lines]
         started = time.monotonic()
-        found = translated(model, asked, num_done, config.max_tokens)
+        found = translated(model, lines, num_done, config.max_tokens)
         seconds = (time.monotonic() - started) / len(lines)
-        for number, (one, translations) in enumerate(zip(asked, found, strict=True), start=num_done):
-            for shown in shown_lines(config, model.task, number, one, translations, seconds):
+        for number, (line, translations) in enumerate(zip(lines, found, strict=True), start=num_done):
+            for shown in shown_lines(config, model, number, line, translations, seconds):
                 print(shown)
         num_done += len(lines)
         sys.stdout.flush()
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A line of the input."""
-
-    text: str
-    constraints: list[str]
-    """What translations have to contain."""
-
-
-def asked_alone(line: str) -> Asked:
-    return Asked(line, [])
-
-
-def asked_with_constraints(line: str) -> Asked:
-    """Of `text<tab>phrase<tab>phrase`."""
-    text, *phrases = line.split("\t")
-    return Asked(text, [phrase for phrase in phrases if phrase.strip()])
-
-
-def translated(
-    model: TrainedModel, asked: Sequence[Asked], num_before: int, max_tokens: int
-) -> list[list[Translation]]:
+def translated(model: TrainedModel, lines: list[str], num_before: int, max_tokens: int) -> list[list[Translation]]:
     """
     Raises:
         ProcessError: the lines do not fit into memory together.
     """
-    what = f"the search of lines {num_before + 1} to {num_before + len(asked)}"
+    what = f"the search of lines {num_before + 1} to {num_before + len(lines)}"
     advice = f"take max_tokens below {max_tokens}, or fewer beams"
-    constraints = [one.constraints for one in asked]
     with fitting_into_memory(model.precision.device, lambda: what, advice):
-        return model.nbest([one.text for one in asked], constraints=constraints if any(constraints) else None)
+        return model.nbest(lines)
 
 
 def shown_lines(
-    config: InteractiveConfig, task: Task, number: int, asked: Asked, translations: list[Translation], seconds: float
+    config: InteractiveConfig,
+    model: TrainedModel,
+    number: int,
+    line: str,
+    translations: list[Translation],
+    seconds: float,
 ) -> Iterator[str]:
-    """What is printed of a sentence.
+    """What is printed of a line.
 
     Args:
         number: of the sentence, from 0.
@@ -140,13 +119,14 @@ def shown_lines(
         for each in translations:
             yield f"{each.score:.4f}\t{each.text}" if config.scores else each.text
         return
-    content = sentence(number, asked.text, translations)
+    text, *constraints = line.split("\t") if model.generator.sees_to_constraints else [line]
+    content = sentence(number, text, translations)
     if config.format is Format.jsonl:
         yield json.dumps(content, ensure_ascii=False)
         return
-    source, *rest = fairseq_lines(task, [content])
+    source, *rest = fairseq_lines(model.task, [content])
     yield from (source, f"W-{number}\t{seconds:.3f}\tseconds")
-    yield from (f"C-{number}\t{phrase}" for phrase in asked.constraints)
+    yield from (f"C-{number}\t{phrase}" for phrase in constraints)
     yield from rest
 
 

@@ -105,17 +105,33 @@ class TrainedModel:
         Args:
             prefixes: for each sentence, what its translations begin with; "" is anything.
             constraints: for each sentence, the phrases that its translations contain, for `generator=constrained_beam`.
+                None: those that are in the sentences, as `encode` reads them.
 
         Raises:
             TypeError: one string instead of a list.
             ValueError: not as many prefixes or constraints as sentences, or the generator does not know constraints.
         """
         _refuse_one_string(sentences)
-        split: Split = self.task.encode(sentences)
+        split = self.encode(sentences) if constraints is None else self.task.encode(sentences)
         if prefixes is not None or constraints is not None:
             split = guided(self.task, split, prefixes, constraints)
         found = dict(self.generate(split))
         return [found[number] for number in range(len(sentences))]
+
+    def encode(self, lines: Sequence[str]) -> Split:
+        """Raw text to translate, as a split. If the generator takes constraints, what follows a tab in a line, up to
+        the next one, is a phrase that the translations contain.
+
+        Raises:
+            UserError: the generator needs references, or a phrase has a word that the vocabulary lacks.
+        """
+        if self.generator.needs_references:
+            raise UserError("generator.prefix_size: raw text has no references whose first words could be given")
+        if not self.generator.sees_to_constraints:
+            return self.task.encode(lines)
+        parts = [line.split("\t") for line in lines]
+        phrases = [[phrase for phrase in given if phrase.strip()] for _, *given in parts]
+        return guided(self.task, self.task.encode([sentence for sentence, *_ in parts]), None, phrases)
 
     def sample(
         self, sentences: Sequence[str], *, num_samples: int = 1, seed: int = 1, **options: Any
@@ -187,16 +203,21 @@ def _refuse_one_string(*lists: Sequence[str]) -> None:
 def guided(
     task: Task, split: Split, prefixes: Sequence[str] | None, constraints: Sequence[Sequence[str]] | None
 ) -> Split:
-    """A split with what is asked of its hypotheses, as text; see `TrainedModel.nbest`."""
+    """A split with what is asked of its hypotheses, as text; see `TrainedModel.nbest`.
+
+    Raises:
+        UserError: a constraint has a word that the vocabulary lacks, so no hypothesis can contain it.
+    """
     for name, given in (("prefixes", prefixes), ("constraints", constraints)):
         right = f"give one for each of the {len(split)} sentences"
         require(given is None or len(given) == len(split), name, f"{len(given or [])} of them", right)
-    return GuidedSplit(
-        split,
-        None if prefixes is None else task.encode_target(prefixes),
-        None if constraints is None else [task.encode_target(phrases) for phrases in constraints],
-        pad=task.vocabularies()["target"].pad,
-    )
+    words = task.vocabularies()["target"]
+    encoded = None if constraints is None else [task.encode_target(phrases) for phrases in constraints]
+    for phrases, indices in zip(constraints or [], encoded or [], strict=True):
+        for phrase, each in zip(phrases, indices, strict=True):
+            if words.unk in each:
+                raise UserError(f"constraint {phrase!r}: the vocabulary lacks a word of it")
+    return GuidedSplit(split, None if prefixes is None else task.encode_target(prefixes), encoded, pad=words.pad)
 
 
 def best_text(translations: Sequence[Translation]) -> str:

@@ -37,6 +37,10 @@ class Hypothesis:
 class Generator(ABC):
     """Searches with one model, or with several that vote; neither detokenises nor scores against references."""
 
+    sees_to_constraints = False
+    """Whether hypotheses contain the `constraints` of a batch; otherwise it refuses such a batch."""
+    needs_references = False
+
     @abstractmethod
     def generate(self, models: Sequence[Seq2SeqModel], batch: PairBatch) -> list[list[Hypothesis]]:
         """For each sentence of the batch, in order, its hypotheses from best to worst.

@@ -60,6 +60,8 @@ class MBR(Generator):
     ) -> None:
         self.config = config
         self._candidates = make_generator(config.candidates, vocabulary, decode)
+        self.sees_to_constraints = self._candidates.sees_to_constraints
+        self.needs_references = self._candidates.needs_references
         self._empty: Scorer = build(config.utility)
         self._sign = 1 if config.utility.higher_is_better else -1
         self._decode = decode

@@ -154,7 +154,6 @@ class Search(Generator):
     """Set from Python: which words may follow a prefix, besides what the options say."""
     language_model: LanguageModel | None = None
     """Whose log-probabilities are added, as `fuse` or somebody in Python has set it."""
-    sees_to_constraints: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -171,6 +170,7 @@ class Search(Generator):
         self.pad = pad
         self.unk = unk
         self.start = eos if start is None else start
+        self.needs_references = config.prefix_size > 0
         for token in config.tokens_to_suppress:
             known = vocabulary is not None and token in vocabulary and vocabulary.index(token) != eos
             require(known, "generator.tokens_to_suppress", token, "give tokens of the vocabulary, not </s>")

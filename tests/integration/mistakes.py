@@ -593,6 +593,43 @@ MISTAKES = [
         "generator.min_length=2000 is not valid: the model allows 1023 at most",
     ),
     Mistake(
+        "groups that do not divide the beams",
+        "generate",
+        ["run=run", "generator=diverse_beam", "generator.beam_size=4"],
+        "generator.num_groups=5 is not valid: it must divide beam_size=4",
+    ),
+    Mistake(
+        "a token to suppress that the vocabulary does not have",
+        "generate",
+        ["run=run", "generator.tokens_to_suppress=[unheard]"],
+        "generator.tokens_to_suppress=unheard is not valid: give tokens of the vocabulary, not </s>",
+    ),
+    Mistake(
+        "a translation model as a language model",
+        "generate",
+        ["run=run", "generator.lm=run"],
+        "generator.lm=run is a Transformer; give a language model",
+    ),
+    Mistake(
+        "a language model in training",
+        "train",
+        [*[option for option in TRAIN if option != "validation.scores=false"], "generator.lm=run"],
+        "generator.lm=run: training validates without a language model; give it to generate",
+    ),
+    Mistake(
+        "first words of references that are not there",
+        "generate",
+        ["run=run", "input=text/test.en", "generator.prefix_size=2"],
+        "generator.prefix_size: raw text has no references whose first words could be given",
+    ),
+    Mistake(
+        "a constraint with an unknown letter",
+        "interactive",
+        ["run=run", "generator=constrained_beam"],
+        "constraint 'Ω': the vocabulary lacks a word of it",
+        input="one two.\tΩ\n".encode(),
+    ),
+    Mistake(
         "a split to evaluate on that is not there",
         "validate",
         ["run=run", "splits=[dev]"],

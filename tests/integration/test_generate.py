@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from seqexp.generators.beam import BeamSearch
+from seqexp.generators.constrained_beam import ConstrainedBeamConfig
 from seqexp.pretrained import TrainedModel, load_model
 
 from .conftest import TINY, Command
@@ -233,3 +234,41 @@ def test_scores_of_given_targets(trained: Path) -> None:
         model.score("one", ["eins"])
     with pytest.raises(ValueError, match="1 sources and 2 targets"):
         model.score(["one"], ["eins", "zwei"])
+
+
+@pytest.mark.usefixtures("folder")
+def test_searches(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the command line; of what they find their own tests tell."""
+    given = "one two.\tdrei vier\tfünf\nsix.\n"
+    standard_input(monkeypatch, given)
+    found = command("interactive", "run=run", "generator=constrained_beam", "buffer=2")[0].splitlines()
+    assert len(found) == 2
+    assert "drei vier" in found[0] and "fünf" in found[0]
+    standard_input(monkeypatch, given)
+    command("generate", "run=run", "generator=constrained_beam", "input=-", "output=constrained")
+    assert Path("constrained/hypotheses.txt").read_text().splitlines() == found
+    options = [
+        "generator@generator.candidates=beam",
+        "generator.candidates.beam_size=3",
+        "generator.candidates.nbest=3",
+    ]
+    for name, arguments in (("mbr", options), ("sampling", ["generator.num_samples=2", "generator.top_p=0.9"])):
+        for tokens in (20, 4096):
+            output = f"{name}-{tokens}"
+            command("generate", "run=run", f"generator={name}", *arguments, f"output={output}", f"max_tokens={tokens}")
+        texts = [Path(f"{name}-{tokens}/hypotheses.txt").read_text() for tokens in (20, 4096)]
+        assert texts[0] == texts[1]
+        assert len(texts[0].splitlines()) == 15
+
+
+def test_prefixes_and_constraints(trained: Path) -> None:
+    model = load_model(trained / "run", generator=ConstrainedBeamConfig(nbest=2))
+    texts = ["one two.", "five."]
+    first, second = model.nbest(texts, prefixes=["drei", ""], constraints=[["vier"], []])
+    assert all(translation.text.startswith("drei") and "vier" in translation.text for translation in first)
+    assert [each.text for each in second] == [each.text for each in model.nbest(texts)[1]]
+    assert [each.text for each in model.nbest(["five.\tvier"])[0]] == [
+        each.text for each in model.nbest(["five."], constraints=[["vier"]])[0]
+    ]
+    with pytest.raises(ValueError, match="prefixes=1 of them is not valid: give one for each of the 2 sentences"):
+        model.nbest(texts, prefixes=["drei"])
