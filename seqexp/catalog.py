@@ -21,6 +21,7 @@ CATALOG: dict[str, dict[str, str]] = {
         "transformer_lm": "seqexp.models.transformer_lm:TransformerLMConfig",
     },
     "criterion": {
+        "adaptive_loss": "seqexp.criterions.adaptive_loss:AdaptiveLossConfig",
         "cross_entropy": "seqexp.criterions.cross_entropy:CrossEntropyConfig",
         "label_smoothed_cross_entropy": "seqexp.criterions.label_smoothed_cross_entropy:LabelSmoothedCrossEntropyConfig",
     },

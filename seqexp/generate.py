@@ -25,6 +25,7 @@ from seqexp.generation.formats import Format, fairseq_lines
 from seqexp.generation.record import FINISHED, Record
 from seqexp.generation.work import share_of, translate_share
 from seqexp.generators.base import GeneratorConfig
+from seqexp.models.base import Seq2SeqModel
 from seqexp.plugins import load_plugins, run
 from seqexp.pretrained import DataPlace, TrainedModel, find_checkpoint, load_data, load_model, run_generator
 from seqexp.runs.directory import read_json
@@ -201,6 +202,10 @@ class Job:
     def split(self, model: TrainedModel) -> Split:
         if self.lines is not None:
             return model.encode(self.lines)
+        if not isinstance(model.models[0], Seq2SeqModel):
+            raise UserError(
+                f"split={self.config.split}: a language model goes on with lines of text; give them with input=FILE"
+            )
         assert self.task is not None
         return self.task.load_split(self.config.split, model.models[0])
 

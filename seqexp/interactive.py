@@ -22,7 +22,6 @@ from seqexp.generators.base import GeneratorConfig
 from seqexp.plugins import run
 from seqexp.pretrained import TrainedModel, Translation, load_model, run_generator
 from seqexp.runtime.errors import UserError
-from seqexp.tasks.base import Task
 from seqexp.training.out_of_memory import fitting_into_memory
 
 
@@ -34,7 +33,7 @@ class Format(StrEnum):
     jsonl = "jsonl"
     """An object for each sentence: source, all hypotheses, with tokens and the score of each."""
     fairseq = "fairseq"
-    """The lines of fairseq-interactive: S-, W- (seconds), H-, D-, P-."""
+    """The lines of fairseq-interactive: S-, W- (seconds), C- (constraints), H-, D-, P-."""
 
 
 @dataclass
@@ -85,7 +84,7 @@ def main(config: InteractiveConfig) -> None:
         found = translated(model, lines, num_done, config.max_tokens)
         seconds = (time.monotonic() - started) / len(lines)
         for number, (line, translations) in enumerate(zip(lines, found, strict=True), start=num_done):
-            for shown in shown_lines(config, model.task, number, line, translations, seconds):
+            for shown in shown_lines(config, model, number, line, translations, seconds):
                 print(shown)
         num_done += len(lines)
         sys.stdout.flush()
@@ -103,9 +102,14 @@ def translated(model: TrainedModel, lines: list[str], num_before: int, max_token
 
 
 def shown_lines(
-    config: InteractiveConfig, task: Task, number: int, line: str, translations: list[Translation], seconds: float
+    config: InteractiveConfig,
+    model: TrainedModel,
+    number: int,
+    line: str,
+    translations: list[Translation],
+    seconds: float,
 ) -> Iterator[str]:
-    """What is printed of a sentence.
+    """What is printed of a line.
 
     Args:
         number: of the sentence, from 0.
@@ -115,12 +119,15 @@ def shown_lines(
         for each in translations:
             yield f"{each.score:.4f}\t{each.text}" if config.scores else each.text
         return
-    content = sentence(number, line, translations)
+    text, *constraints = line.split("\t") if model.generator.sees_to_constraints else [line]
+    content = sentence(number, text, translations)
     if config.format is Format.jsonl:
         yield json.dumps(content, ensure_ascii=False)
         return
-    source, *rest = fairseq_lines(task, [content])
-    yield from (source, f"W-{number}\t{seconds:.3f}\tseconds", *rest)
+    source, *rest = fairseq_lines(model.task, [content])
+    yield from (source, f"W-{number}\t{seconds:.3f}\tseconds")
+    yield from (f"C-{number}\t{phrase}" for phrase in constraints)
+    yield from rest
 
 
 def standard_input() -> Iterator[str]:

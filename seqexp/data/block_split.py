@@ -44,6 +44,8 @@ class BlockOptions:
     shorten: Shorten = Shorten.none
     targets: Targets = Targets.future
     add_bos: bool = False
+    context: int = 0
+    """So many tokens that stand before a block are read besides; they are no targets of it."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,13 @@ class BlockSplit:
     @cached_property
     def sizes(self) -> Integers:
         """Tokens of every sequence, int32."""
-        sizes = np.diff(self.bounds, axis=1)[:, 0] + self._reads_last
+        sizes = self.bounds[:, 1] - self._starts + self._reads_last
         return (sizes if self.max_size is None else np.minimum(sizes, self.max_size)).astype(np.int32)
+
+    @property
+    def _starts(self) -> NDArray[np.int64]:
+        """First token of each sequence, the context's."""
+        return np.maximum(self.bounds[:, 0] - self.options.context, 0)
 
     @property
     def _reads_last(self) -> int:
@@ -133,7 +140,7 @@ class BlockSplit:
 
     def collate(self, numbers: Integers) -> TextBatch:
         """The batch of these blocks, in this order."""
-        starts, sizes = self.bounds[numbers, 0], self.sizes[numbers].astype(np.int64)
+        starts, sizes = self._starts[numbers], self.sizes[numbers].astype(np.int64)
         width = int(self.widths(self.sizes[numbers]).max(initial=0))
         previous = self._rows(starts - 1, sizes, width)
         # A block begins with what stands before it in the text: at its beginning, and at that of a line, `</s>`.
@@ -143,10 +150,11 @@ class BlockSplit:
         if self.options.targets is Targets.future:
             target = self._rows(starts, sizes, width)
         elif self.options.targets is Targets.self:
-            target = previous
+            target = previous.copy()
         else:
             target = np.full_like(previous, self.vocabulary.pad)
             target[:, 1:] = np.where(previous[:, 1:] == self.vocabulary.pad, self.vocabulary.pad, previous[:, :-1])
+        target[np.arange(width) < (self.bounds[numbers, 0] - starts)[:, None]] = self.vocabulary.pad
         return TextBatch(
             indices=torch.from_numpy(np.array(numbers, dtype=np.int64)),
             num_targets=int((target != self.vocabulary.pad).sum()),

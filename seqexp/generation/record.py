@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seqexp.pretrained import Translation
 from seqexp.runtime.files import atomic_path
+from seqexp.trained_model import Translation
 
 FINISHED = "hypotheses.jsonl"
 PARTS = ".part-*.jsonl"

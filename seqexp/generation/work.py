@@ -10,7 +10,7 @@ from seqexp.data.progress import progress
 from seqexp.data.split import Split
 from seqexp.distributed.world import World
 from seqexp.generation.record import Record, sentence
-from seqexp.pretrained import TrainedModel
+from seqexp.trained_model import TrainedModel
 from seqexp.training.out_of_memory import fitting_into_memory, named_batch
 
 

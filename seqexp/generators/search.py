@@ -181,7 +181,7 @@ class Search(Generator):
         require(len(models) > 0, "models", "[]", "a search needs at least one")
         seen_to = batch.constraints is None or self.sees_to_constraints
         require(seen_to, "constraints", "[...]", "take generator=constrained_beam")
-        most = min(model.max_target_positions for model in models) - 1
+        most = min(model.max_output_size(batch.source_tokens.shape[1]) for model in models) - 1
         require(
             options.min_length <= most, "generator.min_length", options.min_length, f"the model allows {most} at most"
         )

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from seqexp.config.base import ComponentConfig
 from seqexp.data.batch import Batch, PairBatch, TextBatch
+from seqexp.modules.adaptive import AdaptiveSoftmax
 from seqexp.modules.state import DecoderState
 
 
@@ -26,7 +27,7 @@ class ModelOutput:
 
     states: Tensor
     """What `projection` makes scores of, [B, T, D]; the scores themselves, [B, T, V], where that is None."""
-    projection: nn.Linear | None = None
+    projection: nn.Linear | AdaptiveSoftmax | None = None
     """From D to V."""
 
     @cached_property
@@ -91,6 +92,10 @@ class Seq2SeqModel(Model):
 
     max_source_positions: int
     max_target_positions: int
+
+    def max_output_size(self, source_size: int) -> int:
+        """Longest target, `</s>` included, for a source of so many tokens."""
+        return self.max_target_positions
 
     @abstractmethod
     def encode(self, source_tokens: Tensor, source_lengths: Tensor) -> Encoded:

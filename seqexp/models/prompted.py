@@ -5,6 +5,7 @@ Shapes: B prompts, P their length, R rows = B x beams, T tokens.
 
 from torch import Tensor
 
+from seqexp.config.base import require
 from seqexp.models.base import Encoded, LanguageModel, Model, ModelOutput, Seq2SeqModel
 from seqexp.modules.state import DecoderState
 
@@ -44,6 +45,15 @@ class Prompted(Seq2SeqModel):
         super().__init__()
         self.model = model
         self.max_source_positions = self.max_target_positions = model.max_target_positions
+
+    def max_output_size(self, source_size: int) -> int:
+        """
+        Raises:
+            OptionError: the prompt leaves no room.
+        """
+        size, most = f"{source_size} tokens", self.max_target_positions
+        require(source_size < most, "prompt", size, f"with what follows, the model takes {most} at most")
+        return most - source_size + 1
 
     def encode(self, source_tokens: Tensor, source_lengths: Tensor) -> Encoded:
         """The prompts themselves, int64 [B, P]."""

@@ -13,6 +13,7 @@ from seqexp.models.base import Encoded, ModelOutput, Seq2SeqModel
 from seqexp.models.transformer_decoder import DecoderConfig, TransformerDecoder, TransformerState
 from seqexp.models.transformer_encoder import EncoderConfig, TransformerEncoder
 from seqexp.models.transformer_stack import TransformerOptions
+from seqexp.modules.adaptive import AdaptiveSoftmax
 from seqexp.modules.embeddings import token_embedding
 from seqexp.modules.state import DecoderState
 
@@ -20,7 +21,7 @@ from seqexp.modules.state import DecoderState
 class ShareEmbeddings(StrEnum):
     none = "none"
     decoder = "decoder"
-    """The decoder's input and output."""
+    """The decoder's input and output (the input alone with `decoder.adaptive_softmax`)."""
     all = "all"
     """The encoder's input too: needs a joint vocabulary."""
 
@@ -85,11 +86,10 @@ class Transformer(Seq2SeqModel):
         )
 
     def token_tensors(self) -> dict[str, str]:
-        return {
-            "encoder.embedding.tokens.weight": "source",
-            "decoder.embedding.tokens.weight": "target",
-            "decoder.output_projection.weight": "target",
-        }
+        tensors = {"encoder.embedding.tokens.weight": "source", "decoder.embedding.tokens.weight": "target"}
+        if isinstance(self.decoder.output_projection, nn.Linear):
+            tensors["decoder.output_projection.weight"] = "target"
+        return tensors
 
     def encode(self, source_tokens: Tensor, source_lengths: Tensor) -> Encoded:
         encoded: Encoded = self.encoder(source_tokens)
@@ -110,8 +110,10 @@ class Transformer(Seq2SeqModel):
         return self.encoder.layers.layerdrop > 0 or self.decoder.layers.layerdrop > 0
 
 
-def _output_projection(config: TransformerConfig, embedding: nn.Embedding) -> nn.Linear:
+def _output_projection(config: TransformerConfig, embedding: nn.Embedding) -> nn.Linear | AdaptiveSoftmax:
     num_words = embedding.num_embeddings
+    if config.decoder.adaptive_softmax.cutoffs:
+        return config.decoder.adaptive_output(num_words)
     projection = nn.Linear(config.decoder.projected_size, num_words, bias=False)
     if config.share_embeddings == ShareEmbeddings.none:
         nn.init.normal_(projection.weight, std=config.decoder.projected_size**-0.5)
@@ -122,7 +124,7 @@ def _output_projection(config: TransformerConfig, embedding: nn.Embedding) -> nn
 
 def _check(config: TransformerConfig, source_vocabulary_size: int, target_vocabulary_size: int) -> None:
     encoder, decoder, sharing = config.encoder, config.decoder, config.share_embeddings
-    if sharing != ShareEmbeddings.none:
+    if sharing != ShareEmbeddings.none and not decoder.adaptive_softmax.cutoffs:
         sizes = decoder.embedding_size, decoder.projected_size
         right = f"it needs decoder.input_size={sizes[0]} equal to decoder.output_size={sizes[1]}"
         require(sizes[0] == sizes[1], "share_embeddings", sharing, right)

@@ -3,7 +3,7 @@
 Shapes: B sentences, R rows = B x beams, S source length, T target length, D width, V target vocabulary.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +11,25 @@ from torch import Tensor, nn
 from seqexp.config.base import require
 from seqexp.models.base import Encoded
 from seqexp.models.transformer_stack import InputEmbedding, StackConfig, StackOptions, layer_options
+from seqexp.modules.adaptive import AdaptiveInput, AdaptiveSoftmax
 from seqexp.modules.layers import DecoderLayer, LayerStack, LayerState
 from seqexp.modules.state import DecoderState, GrowingCache
+
+
+@dataclass
+class AdaptiveSoftmaxConfig:
+    """Output words in bands of falling frequency (Grave et al. 2016, arXiv 1609.04309)."""
+
+    cutoffs: list[int] = field(default_factory=list)
+    """Where bands begin, as numbers of words, the most frequent first; empty: one softmax over all words."""
+    factor: float = 4.0
+    """By which the width of states falls from band to band."""
+    dropout: float = 0.0
+    """On the narrower states."""
+
+    def __post_init__(self) -> None:
+        require(self.factor >= 1, "factor", self.factor, "at least 1")
+        require(0 <= self.dropout < 1, "dropout", self.dropout, "it must be at least 0 and less than 1")
 
 
 @dataclass
@@ -25,6 +42,7 @@ class CausalStackConfig(StackConfig):
     """Width of the last states, before the output projection; null is `hidden_size`."""
     final_norm: bool = True
     """With `normalize_before`, a LayerNorm after the last layer."""
+    adaptive_softmax: AdaptiveSoftmaxConfig = field(default_factory=AdaptiveSoftmaxConfig)
     scale_attention: bool = False
     """A LayerNorm on the output of self-attention. This and the next three: NormFormer (arXiv 2110.09456)."""
     scale_heads: bool = False
@@ -47,6 +65,20 @@ class CausalStackConfig(StackConfig):
     @property
     def projected_size(self) -> int:
         return self.hidden_size if self.output_size is None else self.output_size
+
+    def adaptive_output(
+        self, vocabulary_size: int, tied: AdaptiveInput | None = None, tie_projections: bool = False
+    ) -> AdaptiveSoftmax:
+        """The output projection that `adaptive_softmax` describes."""
+        return AdaptiveSoftmax(
+            self.projected_size,
+            vocabulary_size,
+            cutoffs=self.adaptive_softmax.cutoffs,
+            factor=self.adaptive_softmax.factor,
+            dropout=self.adaptive_softmax.dropout,
+            tied=tied,
+            tie_projections=tie_projections,
+        )
 
 
 @dataclass
@@ -88,11 +120,11 @@ class TransformerDecoder(nn.Module):
         self,
         config: CausalStackConfig,
         options: StackOptions,
-        embedding: nn.Embedding,
+        embedding: nn.Embedding | AdaptiveInput,
         max_positions: int,
         *,
         source_size: int | None = None,
-        output_projection: nn.Linear,
+        output_projection: nn.Linear | AdaptiveSoftmax,
     ) -> None:
         super().__init__()
         self.padding_index = options.padding_index

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from seqexp.config.base import require
 from seqexp.models.base import ModelConfig
 from seqexp.modules.activations import Activation
+from seqexp.modules.adaptive import AdaptiveInput
 from seqexp.modules.layers import LayerOptions
 from seqexp.modules.positions import LearnedPositions, PositionEmbedding, SinusoidalPositions
 
@@ -137,7 +138,12 @@ class InputEmbedding(nn.Module):
     """
 
     def __init__(
-        self, config: StackConfig, options: StackOptions, tokens: nn.Embedding, max_positions: int, option: str
+        self,
+        config: StackConfig,
+        options: StackOptions,
+        tokens: nn.Embedding | AdaptiveInput,
+        max_positions: int,
+        option: str,
     ) -> None:
         super().__init__()
         size = config.hidden_size

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor
 
 from seqexp.config.base import require
@@ -13,11 +14,12 @@ from seqexp.data.block_split import BlockOptions, BlockSplit, Targets
 from seqexp.data.blocks import Blocks, Shorten
 from seqexp.data.encoding import FieldText
 from seqexp.data.fields import find_split, open_field
-from seqexp.data.indexed import TokenStore
+from seqexp.data.indexed import Integers, TokenStore
 from seqexp.data.padding import NO_PADDING, Padding, Widths
 from seqexp.data.pairs import LongExamples
-from seqexp.data.split import Split
+from seqexp.data.prompts import PromptSplit
 from seqexp.data.stages import Catalog, load_stages, load_vocabulary
+from seqexp.data.text import lines_of
 from seqexp.data.vocabulary import Vocabulary
 from seqexp.generators.base import Generator, GeneratorConfig, make_generator
 from seqexp.models.base import LanguageModel, Model, ModelConfig
@@ -91,7 +93,7 @@ class LanguageModelingTask(PreparedTask):
         if self.language not in self.manifest.fields:
             raise UserError(f"task.language={self.language}: the data holds {', '.join(self.manifest.fields)}")
         self.vocabulary = load_vocabulary(self.directory, self.manifest, self.language)
-        self._stages = load_stages(self.directory, self.manifest, self.language, components, trust)
+        self.stages = load_stages(self.directory, self.manifest, self.language, components, trust)
 
     def vocabularies(self) -> dict[str, Vocabulary]:
         return {"target": self.vocabulary}
@@ -103,7 +105,7 @@ class LanguageModelingTask(PreparedTask):
         most, size = model.max_target_positions, self.config.tokens_per_sample
         right = f"the model takes {most} tokens at most; raise model.max_target_positions"
         require(self.config.blocks is Blocks.eos or size <= most, "task.tokens_per_sample", size, right)
-        split = BlockSplit(name, self._text(name), self.vocabulary, self.config.block_options(name))
+        split = BlockSplit(name, self.stored_text(name), self.vocabulary, self.config.block_options(name))
         if not for_training:
             return split.limited(most, LongExamples.truncate)
         split = split.limited(most, self.config.too_long).padded(padding, most)
@@ -111,27 +113,38 @@ class LanguageModelingTask(PreparedTask):
             split = split.with_widths(Widths(multiple=size, longest=size))
         return split
 
-    def _text(self, name: str) -> TokenStore:
-        """The text of a split.
+    def stored_text(self, name: str, blocks: Blocks | None = None) -> TokenStore:
+        """The text of a split, a sequence a line, to be cut into `blocks`; None: as the config says.
 
         Raises:
             UserError: there is no such split, or documents are wanted whose ends were dropped.
         """
         record = find_split(self.directory, self.manifest, name)
-        if self.config.blocks is Blocks.complete_doc and "empty" in record.dropped:
+        if (blocks or self.config.blocks) is Blocks.complete_doc and "empty" in record.dropped:
             raise UserError(
-                f"task.blocks=complete_doc: {self.directory} lacks the blank lines that end the documents of {name}; "
+                f"blocks=complete_doc: {self.directory} lacks the blank lines that end the documents of {name}; "
                 "prepare it again with lines.empty=keep"
             )
         encoding = FieldText.of(self.directory, self.manifest, name, self.language, self._components, self._trust)
         return open_field(self.directory, name, record, self.language, encoding)
 
-    def encode(self, lines: Sequence[str]) -> Split:
-        raise NotImplementedError
+    def raw_text(self, name: str) -> list[str]:
+        """The lines of a split before all stages."""
+        record = find_split(self.directory, self.manifest, name)
+        return list(lines_of(self.directory / record.fields[self.language].raw.name))
+
+    def indices(self, lines: Sequence[str]) -> list[Integers]:
+        """Raw text as it is stored, each line ending in `</s>`."""
+        return [self.vocabulary.encode(tokens.split()) for tokens in self.stages.encode_lines(list(lines))]
+
+    def encode(self, lines: Sequence[str]) -> PromptSplit:
+        """Beginnings of texts, for a model to go on with."""
+        first = self.vocabulary.bos if self.config.add_bos else self.vocabulary.eos
+        return PromptSplit(list(lines), [np.append(first, line[:-1]) for line in self.indices(lines)])
 
     def decode(self, tokens: Tensor) -> str:
         words = [word for word in self.symbols(tokens) if word not in ("<s>", "<pad>", "</s>")]
-        return self._stages.decode(" ".join(words))
+        return self.stages.decode(" ".join(words))
 
     def symbols(self, tokens: Tensor) -> list[str]:
         return [self.vocabulary[index] for index in tokens.tolist()]

@@ -13,7 +13,8 @@ from seqexp.config.build import build
 from seqexp.criterions.cross_entropy import CrossEntropy, CrossEntropyConfig
 from seqexp.data.batch import TextBatch
 from seqexp.models.base import LanguageModel, ModelConfig
-from seqexp.models.transformer_lm import TransformerLMConfig
+from seqexp.models.transformer_decoder import AdaptiveSoftmaxConfig
+from seqexp.models.transformer_lm import AdaptiveInputConfig, TieAdaptive, TransformerLMConfig
 from seqexp.models.transformer_stack import Positions
 
 PAD, EOS, NUM_WORDS = 1, 2, 23
@@ -33,6 +34,13 @@ MODELS: dict[str, ModelConfig] = {
         **SMALL, positions=Positions.learned, normalize_embeddings=True, final_norm=False
     ),
     "sizes_differ": TransformerLMConfig(**SMALL, input_size=10, output_size=14, share_embeddings=False),
+    "adaptive": TransformerLMConfig(
+        **SMALL,
+        share_embeddings=False,
+        adaptive_input=AdaptiveInputConfig([8, 14], 2),
+        adaptive_softmax=AdaptiveSoftmaxConfig([8, 14], 2),
+        tie_adaptive=TieAdaptive.all,
+    ),
     "dropouts": TransformerLMConfig(**SMALL, layerdrop=0.5, attention_dropout=0.1, activation_dropout=0.1),
 }
 

@@ -310,6 +310,12 @@ MISTAKES = [
         "task.tokens_per_sample=32 is not valid: the model takes 16 tokens at most; raise model.max_target_positions",
     ),
     Mistake(
+        "a translation model to be evaluated as a language model",
+        "eval_lm",
+        ["run=run"],
+        "run=run is no language model; python -m seqexp.validate evaluates it",
+    ),
+    Mistake(
         "a translation model where a language model is trained",
         "train",
         [*TRAIN, "task=language_modeling"],

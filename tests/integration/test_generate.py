@@ -189,6 +189,29 @@ def test_interactive_formats(command: Command, monkeypatch: pytest.MonkeyPatch) 
     assert scored.splitlines()[0] == f"{score:.4f}\t{texts[0]}"
 
 
+@pytest.mark.usefixtures("folder")
+def test_interactive_constraints(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    standard_input(monkeypatch, "one two.\tsieben\nthree.\n")
+    options = ["run=run", "generator=constrained_beam", "generator.max_length_b=20", "format=fairseq", "buffer=2"]
+    lines = [line.split("\t") for line in command("interactive", *options)[0].splitlines()]
+    assert [line[:2] for line in lines if line[0].startswith(("S-", "C-"))] == [
+        ["S-0", "one two."],
+        ["C-0", "sieben"],
+        ["S-1", "three."],
+    ]
+    assert "sieben" in next(line[2] for line in lines if line[0] == "D-0")
+
+
+def test_samples(trained: Path) -> None:
+    model = load_model(trained / "run")
+    samples = model.sample(["one two.", "five"], num_samples=3, seed=5, top_k=4)
+    assert [len(each) for each in samples] == [3, 3]
+    assert model.sample(["five"], num_samples=3, seed=5, top_k=4)[0][0].tokens == samples[1][0].tokens
+    assert model.sample(["five"], num_samples=3, seed=6, top_k=4) != samples[1:]
+    with pytest.raises(TypeError, match="top"):
+        model.sample(["five"], top=4)
+
+
 def test_scores_of_given_targets(trained: Path) -> None:
     """They are those that the search reckoned, where the text leads to the same tokens."""
     model = load_model(trained / "run", max_tokens=20)

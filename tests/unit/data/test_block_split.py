@@ -70,6 +70,13 @@ def test_other_targets(text: TokenStore) -> None:
     assert read == predicted == rows(split(text))[0]
 
 
+def test_tokens_before_a_block_are_read_besides(text: TokenStore) -> None:
+    read, predicted = rows(split(text, context=2))
+    assert predicted == [[10, 11, 2, 12], [2, 13, 14, 15], [16, 2]]
+    assert read == [[2, 10, 11, 2], [11, 2, 12, 2, 13, 14], [13, 14, 15, 16]]
+    assert split(text, context=2).collate(np.array([1])).target_tokens.tolist() == [[1, 1, 2, 13, 14, 15]]
+
+
 def test_lines_are_shortened_before_there_are_blocks(text: TokenStore) -> None:
     assert rows(split(text, Blocks.none, 3, shorten=Shorten.truncate))[1] == [[10, 11, 2], [12, 2, 13], [14, 2]]
 
