@@ -75,12 +75,21 @@ CATALOG: dict[str, dict[str, str]] = {
     },
     "generator": {
         "beam": "seqexp.generators.beam:BeamSearchConfig",
+        "constrained_beam": "seqexp.generators.constrained_beam:ConstrainedBeamConfig",
+        "diverse_beam": "seqexp.generators.diverse_beam:DiverseBeamConfig",
+        "diverse_siblings": "seqexp.generators.diverse_siblings:DiverseSiblingsConfig",
         "greedy": "seqexp.generators.greedy:GreedyConfig",
+        "mbr": "seqexp.generators.mbr:MBRConfig",
+        "sampling": "seqexp.generators.sampling:SamplingConfig",
     },
     "scorer": {
+        "bert_score": "seqexp.scorers.bert_score:BERTScoreConfig",
         "bleu": "seqexp.scorers.bleu:BLEUConfig",
         "chrf": "seqexp.scorers.chrf:ChrFConfig",
+        "meteor": "seqexp.scorers.meteor:METEORConfig",
+        "rouge": "seqexp.scorers.rouge:ROUGEConfig",
         "ter": "seqexp.scorers.ter:TERConfig",
+        "wer": "seqexp.scorers.wer:WERConfig",
     },
     "tracker": {
         "mlflow": "seqexp.trackers.mlflow:MLflowConfig",

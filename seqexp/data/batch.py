@@ -1,5 +1,6 @@
 """What a model is given: batches of padded token indices."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -41,6 +42,10 @@ class PairBatch(Batch):
     """The decoder's input, int64 [B, T]: `</s>` and then the target without its last token. None without targets."""
     target_tokens: Tensor | None = None
     """int64 [B, T], each row ends in `</s>`."""
+    prefix_tokens: Tensor | None = None
+    """What hypotheses have to begin with, int64 [B, P], padded on the right. None: with anything."""
+    constraints: Sequence[Sequence[Sequence[int]]] | None = None
+    """For each sentence the phrases that hypotheses have to contain, if the search can see to that."""
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,10 @@ class TextStages:
             tokens = stage.decode(tokens)
         return tokens
 
+    def joined(self, tokens: str) -> str:
+        """The same with the last stage alone undone, the subwords; with a single stage, all of it."""
+        return self.stages[-1].decode(tokens) if self.stages else tokens
+
 
 def stage_name(config: TokenizerConfig, group: str, catalog: Catalog) -> str:
     """The catalog name of a config, `group/name`; `module:ConfigClass` if it is not in the catalog."""

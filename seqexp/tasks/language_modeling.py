@@ -21,7 +21,7 @@ from seqexp.data.prompts import PromptSplit
 from seqexp.data.stages import Catalog, load_stages, load_vocabulary
 from seqexp.data.text import lines_of
 from seqexp.data.vocabulary import Vocabulary
-from seqexp.generators.base import Generator, GeneratorConfig
+from seqexp.generators.base import Generator, GeneratorConfig, make_generator
 from seqexp.models.base import LanguageModel, Model, ModelConfig
 from seqexp.runtime.errors import UserError
 from seqexp.tasks.base import TaskConfig
@@ -166,6 +166,4 @@ class LanguageModelingTask(PreparedTask):
         return criterion
 
     def build_generator(self, config: GeneratorConfig) -> Generator:
-        words = self.vocabulary
-        generator: Generator = build(config, eos=words.eos, pad=words.pad, unk=words.unk)
-        return generator
+        return make_generator(config, self.vocabulary, self.decode)
