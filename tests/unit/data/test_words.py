@@ -48,9 +48,7 @@ def test_a_line_that_does_not_begin_with_a_word() -> None:
 def test_tokens_that_tell_no_words() -> None:
     other = Other(WhitespaceConfig(), directory=Path(), language="en")
     with pytest.raises(UserError, match="the tokens of Other do not tell where words begin"):
-        words_of_line(
-            ["a", "</s>"], [-1.0, -1.0], TextStages([Other(WhitespaceConfig(), directory=Path(), language="")])
-        )
+        words_of_line(["a", "</s>"], [-1.0, -1.0], TextStages([other]))
 
 
 class Other(Tokenizer):
