@@ -74,6 +74,15 @@ CATALOG: dict[str, dict[str, str]] = {
         "beam": "seqexp.generators.beam:BeamSearchConfig",
         "greedy": "seqexp.generators.greedy:GreedyConfig",
     },
+    "format": {
+        "ctranslate2": "seqexp.formats.ctranslate2:CTranslate2Config",
+        "onnx": "seqexp.formats.onnx:ONNXConfig",
+        "torch": "seqexp.formats.torch:TorchConfig",
+    },
+    "engine": {
+        "ctranslate2": "seqexp.engines.ctranslate2:CTranslate2EngineConfig",
+        "torch": "seqexp.engines.torch:TorchConfig",
+    },
     "scorer": {
         "bleu": "seqexp.scorers.bleu:BLEUConfig",
         "chrf": "seqexp.scorers.chrf:ChrFConfig",

@@ -17,6 +17,7 @@ from seqexp.config.command import overridden_fields
 from seqexp.config.saved import to_saved
 from seqexp.data.split import Split
 from seqexp.distributed.base import Device
+from seqexp.engines.base import EngineConfig
 from seqexp.generators.base import GeneratorConfig
 from seqexp.plugins import run
 from seqexp.pretrained import (
@@ -56,6 +57,8 @@ class GenerateConfig(CommandConfig):
     task: DataPlace = field(default_factory=DataPlace)
     generator: GeneratorConfig = MISSING
     """The run's own generator, with what the command line changes."""
+    engine: EngineConfig = MISSING
+    """What computes the search."""
     scorer: dict[str, ScorerConfig] = field(default_factory=dict)
     max_tokens: int = 4096
     """Most tokens of a batch, padding included."""
@@ -79,6 +82,7 @@ def main(config: GenerateConfig) -> dict[str, float]:
         checkpoint=config.checkpoint,
         weights=config.weights,
         generator=generator,
+        engine=config.engine,
         device=config.device,
         max_tokens=config.max_tokens,
         trust=config.trust,
@@ -142,6 +146,7 @@ def output_key(config: GenerateConfig, generator: GeneratorConfig) -> str:
     checkpoints = [find_checkpoint(path, config.checkpoint, config.trust) for path in config.run]
     content = {
         "generator": to_saved(generator, component_name),
+        "engine": to_saved(config.engine, component_name),
         "weights": [checkpoint.content_of(config.weights) for checkpoint in checkpoints],
         "input": config.split if config.input is None else sha256_of_file(Path(config.input)),
         "data": config.task.data,
@@ -164,7 +169,7 @@ def write_jsonl(path: Path, split: Split, translations: dict[int, list[Translati
 
 
 def cli() -> None:
-    run("generate", GenerateConfig, main, ["generator", "scorer"])
+    run("generate", GenerateConfig, main, ["generator", "engine", "scorer"])
 
 
 if __name__ == "__main__":

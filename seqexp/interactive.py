@@ -12,6 +12,7 @@ from seqexp.checkpoint.layout import Weights
 from seqexp.config.base import CommandConfig, one_or_more, require
 from seqexp.config.command import overridden_fields
 from seqexp.distributed.base import Device
+from seqexp.engines.base import EngineConfig
 from seqexp.generators.base import GeneratorConfig
 from seqexp.plugins import run
 from seqexp.pretrained import load_model, run_generator
@@ -29,6 +30,8 @@ class InteractiveConfig(CommandConfig):
     or the `averaged` ones."""
     generator: GeneratorConfig = MISSING
     """The run's own generator, with what the command line changes."""
+    engine: EngineConfig = MISSING
+    """What computes the search."""
     buffer: int = 1
     """Lines that are read before they are translated together; more is faster, 1 answers at once."""
     scores: bool = False
@@ -49,6 +52,7 @@ def main(config: InteractiveConfig) -> None:
         checkpoint=config.checkpoint,
         weights=config.weights,
         generator=generator,
+        engine=config.engine,
         device=config.device,
         trust=config.trust,
     )
@@ -82,7 +86,7 @@ def chunks(lines: Iterable[str], size: int) -> Iterator[list[str]]:
 
 
 def cli() -> None:
-    run("interactive", InteractiveConfig, main, ["generator"])
+    run("interactive", InteractiveConfig, main, ["generator", "engine"])
 
 
 if __name__ == "__main__":
