@@ -44,8 +44,8 @@ text = load_text("folder")
 ```
 
 Without seqexp: `task/manifest.json` names the text stages in order and their files; the tokens that the model reads and
-writes are numbered by `task/vocabulary*.txt`, one a line, the first of which has number 4, after `<s>`, `<pad>`, `</s>`,
-`<unk>`. Sources end in `</s>`, and the first token that the decoder is given is `</s>` too.
+writes are numbered by `task/vocabulary*.txt`, one a line, the first of which has number 4, after `<s>`, `<pad>`,
+`</s>`, `<unk>`. Sources end in `</s>`, and the first token that the decoder is given is `</s>` too.
 """
 
 
@@ -82,7 +82,9 @@ class ExportedText:
         """The text of target tokens given by index: those up to the first `</s>` that is not the very first."""
         given = [int(index) for index in indices]
         given = given[1:] if given[:1] == [self.end] else given
-        return self.task.decode(torch.tensor(given[: given.index(self.end)] if self.end in given else given, dtype=torch.int64))
+        return self.task.decode(
+            torch.tensor(given[: given.index(self.end)] if self.end in given else given, dtype=torch.int64)
+        )
 
 
 def load_text(directory: str | Path, trust: Sequence[str] = ()) -> ExportedText:

@@ -120,10 +120,10 @@ def _refuse_what_is_not_honoured(config: GeneratorConfig) -> None:
 class CTranslate2Search(Search):
     """Gives what the search of the same options gives.
 
-    Lengths are limited sentence by sentence, so those with the same limit are searched together. CTranslate2 returns all
-    hypotheses that it has collected; which are best is decided here, by the options. At its longest length a hypothesis
-    can only end, which CTranslate2 does not know: it goes on by one token, which is replaced by `</s>` here. Only there,
-    and where more hypotheses end in the last step than are wanted, can the outcome differ.
+    Lengths are limited sentence by sentence, so those with the same limit are searched together. CTranslate2 returns
+    what it has collected; which hypotheses are best is decided here, by the options. At its longest length one can only
+    end, which CTranslate2 does not know: it goes on by a token, which is replaced by `</s>` here. Only there, and where
+    more hypotheses end in the last step than are wanted, can the outcome differ.
     """
 
     def __init__(self, config: SearchConfig, translator: Any, vocabularies: Vocabularies) -> None:

@@ -88,7 +88,9 @@ def open_translator(directory: Path, device: str = "cpu", compute_type: str = "d
     library = import_extra("ctranslate2", EXTRA)
     known = library.get_supported_compute_types(device)
     if compute_type not in (*known, "default", "auto"):
-        raise UserError(f"compute_type={compute_type} is nothing that this {device} has: give one of {', '.join(sorted(known))}")
+        raise UserError(
+            f"compute_type={compute_type} is nothing that this {device} has: give one of {', '.join(sorted(known))}"
+        )
     try:
         return library.Translator(
             str(directory), device=device, compute_type=compute_type, intra_threads=torch.get_num_threads()

@@ -107,9 +107,7 @@ def _set_embedding(side: Any, tokens: Any, embedding: InputEmbedding, max_positi
     tokens.weight = _array(table if embedding.projection is None else table @ embedding.projection.weight.T)
     side.scale_embeddings = float(embedding.scale)
     positions = table.new_zeros(max_positions, tokens.weight.shape[1])
-    side.position_encodings.encodings = _array(
-        positions if embedding.positions is None else embedding.positions.table
-    )
+    side.position_encodings.encodings = _array(positions if embedding.positions is None else embedding.positions.table)
     if embedding.norm is not None:
         _set_norm(side.layernorm_embedding, embedding.norm)
 
@@ -124,10 +122,10 @@ def _set_layer(spec: Any, layer: EncoderLayer | DecoderLayer) -> None:
 def _set_attention(spec: Any, attention: SelfAttention | CrossAttention, norm: nn.LayerNorm) -> None:
     """Self-attention has one matrix for queries, keys and values there too; attention to the source has two."""
     if isinstance(attention, SelfAttention):
-        inputs = [attention.projection]
+        linears = [attention.projection, attention.output]
     else:
-        inputs = [attention.query, attention.key_value]
-    for linear_spec, linear in zip(spec.linear, [*inputs, attention.output], strict=True):
+        linears = [attention.query, attention.key_value, attention.output]
+    for linear_spec, linear in zip(spec.linear, linears, strict=True):
         _set_linear(linear_spec, linear)
     _set_norm(spec.layer_norm, norm)
 

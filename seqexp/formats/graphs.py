@@ -10,8 +10,6 @@ Shapes: B sentences, S source length, T target length, D width, V target vocabul
 """
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
