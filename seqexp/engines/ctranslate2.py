@@ -34,12 +34,12 @@ HONOURED = {
     "max_length_a",
     "max_length_b",
     "max_length_from",
-    "min_length",
-    "no_repeat_ngram_size",
     "normalize_scores",
     "length_penalty",
 }
-"""Options of the search that CTranslate2 can honour. Others must be what they are by default."""
+"""Options of the search that CTranslate2 honours as they are meant here. Others must be what they are by default: it has
+`min_length` and `no_repeat_ngram_size` too, but shares out what it forbids among the other words.
+"""
 
 
 class ComputeType(StrEnum):
@@ -157,7 +157,6 @@ class CTranslate2Search(Search):
             num_hypotheses=self.beam_size,
             return_scores=True,
             length_penalty=1,  # all that ends is collected; with 0 the search would end with the first
-            no_repeat_ngram_size=self._options.no_repeat_ngram_size,
             suppress_sequences=[[PAD]],
             min_decoding_length=self._options.min_length,
             max_decoding_length=limit + 1,
