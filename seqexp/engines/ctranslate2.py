@@ -37,9 +37,8 @@ HONOURED = {
     "normalize_scores",
     "length_penalty",
 }
-"""Options of the search that CTranslate2 honours as they are meant here. Others must be what they are by default: it has
-`min_length` and `no_repeat_ngram_size` too, but shares out what it forbids among the other words.
-"""
+"""Options of the search that CTranslate2 honours as they are meant here. Others must be what they are by default.
+It has `min_length` and `no_repeat_ngram_size` too, but shares out the probability of what it forbids."""
 
 
 class ComputeType(StrEnum):

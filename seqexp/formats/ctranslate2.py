@@ -89,7 +89,7 @@ def open_translator(directory: Path, device: str = "cpu", compute_type: str = "d
     known = library.get_supported_compute_types(device)
     if compute_type not in (*known, "default", "auto"):
         raise UserError(
-            f"compute_type={compute_type} is nothing that this {device} has: give one of {', '.join(sorted(known))}"
+            f"engine.compute_type={compute_type} is nothing that this {device} has: give one of {', '.join(sorted(known))}"
         )
     try:
         return library.Translator(

@@ -97,12 +97,12 @@ def test_a_difference_is_noticed(make_transformer: MakeTransformer, vocabularies
             super().write(model, vocabularies, directory)
 
     model = make_transformer()
-    with pytest.raises(UserError, match="what was exported is not the model: .* more than 0.001"):
+    with pytest.raises(UserError, match=r"what was exported is not the model: .* more than 0.001"):
         write_checked(Wrong(CTranslate2Config()), model, vocabularies, tmp_path, random_batch(vocabularies, model))
 
 
 def test_a_type_that_the_device_lacks(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="compute_type=int4 .* give one of .*float32, int8"):
+    with pytest.raises(UserError, match=r"compute_type=int4 .* give one of .*float32, int8"):
         open_translator(tmp_path, compute_type="int4")
     with pytest.raises(UserError, match="CTranslate2 cannot open it"):
         open_translator(tmp_path)
