@@ -2,21 +2,22 @@
 
 import logging
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 from omegaconf import MISSING
 
-from seqexp.catalog import component_name
 from seqexp.checkpoint.layout import Checkpoint, Weights
-from seqexp.config.base import CommandConfig
-from seqexp.config.build import build
-from seqexp.config.saved import to_saved
+from seqexp.config.base import CommandConfig, require
 from seqexp.data.batch import PairBatch
 from seqexp.distributed.base import Device
 from seqexp.exported import write_exported
-from seqexp.formats.base import Format, FormatConfig, Vocabularies
+from seqexp.formats.base import Format, Vocabularies
 from seqexp.formats.checked import NUM_SENTENCES, random_batch
+from seqexp.formats.ctranslate2 import CTranslate2Format, Quantization
+from seqexp.formats.onnx import ONNXFormat
+from seqexp.formats.torch import TorchFormat
 from seqexp.models.base import Seq2SeqModel
 from seqexp.plugins import run
 from seqexp.pretrained import DataPlace, find_checkpoint, load_data, load_model
@@ -28,12 +29,21 @@ from seqexp.runtime.logs import show_messages
 logger = logging.getLogger("seqexp.export")
 
 
+class FormatName(StrEnum):
+    ctranslate2 = "ctranslate2"
+    onnx = "onnx"
+    torch = "torch"
+    """torch.export."""
+
+
 @dataclass
 class ExportConfig(CommandConfig):
     run: str = MISSING
     """Directory of a run or of a checkpoint."""
-    format: FormatConfig = MISSING
+    format: FormatName = FormatName.ctranslate2
     """What to write."""
+    quantization: Quantization = Quantization.float32
+    """Number format of CTranslate2's weights; int8 takes a quarter of the space."""
     checkpoint: str = "best"
     """Of a run: best, last, the number of an update, or a checkpoint's directory."""
     weights: Weights = Weights.validated
@@ -45,33 +55,45 @@ class ExportConfig(CommandConfig):
     output: str | None = None
     """Directory to write; null: one below the run's directory."""
 
+    def __post_init__(self) -> None:
+        is_plain = self.format is FormatName.ctranslate2 or self.quantization is Quantization.float32
+        require(is_plain, "quantization", self.quantization, f"format={self.format} is written in float32")
+
 
 def main(config: ExportConfig) -> None:
     show_messages()
     checkpoint = find_checkpoint(config.run, config.checkpoint, config.trust)
-    saved = to_saved(config.format, component_name)
-    key = digest({"format": saved, "weights": checkpoint.content_of(config.weights)})
-    name = component_name(type(config.format)).partition("/")[2]
-    output = Path(config.output) if config.output else Path(config.run) / "export" / f"{name}-{key[:12]}"
+    described = {"name": config.format.value, "quantization": config.quantization.value}
+    key = digest({"format": described, "weights": checkpoint.content_of(config.weights)})
+    default = Path(config.run) / "export" / f"{config.format}-{key[:12]}"
+    output = Path(config.output) if config.output else default
     if output.exists():
         if output.is_dir() and (read_json(output / "export.json") or {}).get("key") == key:
             print(f"there already: {output}")
             return
         if not output.is_dir() or any(output.iterdir()):
             raise UserError(f"output={output} holds something else already; give another name")
-    form: Format = build(config.format)
     trained = load_model(
         config.run, checkpoint=config.checkpoint, weights=config.weights, device=Device.cpu, trust=config.trust
     )
     model = trained.models[0].float()
+    if not isinstance(model, Seq2SeqModel):
+        raise UserError(f"model={type(model).__name__} cannot be exported: only a transformer for translation can")
     agreement = write_exported(
-        output, form, config.format, checkpoint, model, lambda words: sample(config, checkpoint, model, words), key
+        output, form(config), described, checkpoint, model, lambda words: sample(config, checkpoint, model, words), key
     )
     print(
         f"log-probabilities of {agreement.num_tokens} tokens in {agreement.num_sentences} sentences differ by "
         f"{agreement.mean_difference:.2g} nats in the mean, {agreement.largest_difference:.2g} at most"
     )
     print(f"exported: {output}")
+
+
+def form(config: ExportConfig) -> Format:
+    """The format that the config names."""
+    if config.format is FormatName.ctranslate2:
+        return CTranslate2Format(config.quantization)
+    return ONNXFormat() if config.format is FormatName.onnx else TorchFormat()
 
 
 def sample(config: ExportConfig, checkpoint: Checkpoint, model: Seq2SeqModel, words: Vocabularies) -> PairBatch:
@@ -94,7 +116,7 @@ def sample(config: ExportConfig, checkpoint: Checkpoint, model: Seq2SeqModel, wo
 
 
 def cli() -> None:
-    run("export", ExportConfig, main, ["format"])
+    run("export", ExportConfig, main, [])
 
 
 if __name__ == "__main__":

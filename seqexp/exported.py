@@ -9,7 +9,7 @@
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,9 @@ import torch
 from numpy.typing import NDArray
 
 from seqexp import __version__
-from seqexp.catalog import component_name
 from seqexp.checkpoint.layout import Checkpoint
-from seqexp.config.saved import to_saved
 from seqexp.data.batch import PairBatch
-from seqexp.formats.base import Format, FormatConfig, Vocabularies
+from seqexp.formats.base import Format, Vocabularies
 from seqexp.formats.checked import Agreement, write_checked
 from seqexp.models.base import Seq2SeqModel
 from seqexp.plugins import load_plugins
@@ -100,7 +98,7 @@ def load_text(directory: str | Path, trust: Sequence[str] = ()) -> ExportedText:
 def write_exported(
     path: Path,
     form: Format,
-    config: FormatConfig,
+    described: Mapping[str, str],
     checkpoint: Checkpoint,
     model: Seq2SeqModel,
     sample: Callable[[Vocabularies], PairBatch],
@@ -109,7 +107,8 @@ def write_exported(
     """Write the directory, or nothing.
 
     Args:
-        form: what `config` describes.
+        form: what to write.
+        described: the same for people and programs, with its `name`.
         checkpoint: that `model` was loaded from.
         model: in float32, on the CPU, in evaluation mode.
         sample: sentences to compare the exported model on.
@@ -118,7 +117,6 @@ def write_exported(
     Raises:
         UserError: the format cannot express the model, or what it wrote differs from it.
     """
-    name = component_name(type(config)).partition("/")[2]
     with atomic_directory(path) as temporary:
         files = [file for file in checkpoint.info["files"] if file.startswith("task/")]
         for file in files:
@@ -129,11 +127,13 @@ def write_exported(
         vocabularies = load_text(temporary).vocabularies
         (temporary / "model").mkdir()
         agreement = write_checked(form, model, vocabularies, temporary / "model", sample(vocabularies))
-        write_text(temporary / "README.md", README.format(name=name, version=__version__, usage=form.usage))
+        write_text(
+            temporary / "README.md", README.format(name=described["name"], version=__version__, usage=form.usage)
+        )
         facts = {
             "key": key,
             "seqexp": __version__,
-            "format": to_saved(config, component_name),
+            "format": dict(described),
             "checkpoint": {"path": str(checkpoint.path), "update": checkpoint.update},
             "check": {**asdict(agreement), "tolerance": form.tolerance},
             "files": _described(temporary),

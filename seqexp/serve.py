@@ -18,6 +18,7 @@ from seqexp.distributed.base import Device
 from seqexp.engines.base import EngineConfig
 from seqexp.generators.base import GeneratorConfig
 from seqexp.generators.beam import BeamSearchConfig
+from seqexp.models.base import Seq2SeqModel
 from seqexp.plugins import run
 from seqexp.pretrained import load_model, run_generator
 from seqexp.runtime.errors import UserError
@@ -104,6 +105,11 @@ def main(config: ServeConfig) -> None:
         max_tokens=config.max_tokens,
         trust=config.trust,
     )
+    longest = [config.max_sentence_tokens]
+    for each in model.models:
+        if not isinstance(each, Seq2SeqModel):
+            raise UserError(f"run={config.run[0]} holds a {type(each).__name__}: only translation models can be served")
+        longest.append(each.max_source_positions)
     limits = Limits(
         max_body_bytes=config.max_body_bytes,
         max_sentences=config.max_sentences,
@@ -115,7 +121,7 @@ def main(config: ServeConfig) -> None:
         wait_seconds=config.wait_ms / 1000,
         max_together=config.max_together,
         max_waiting=config.max_waiting,
-        max_sentence_tokens=config.max_sentence_tokens,
+        max_sentence_tokens=min(longest),
     )
     settings = uvicorn.Config(
         application(batcher, limits, f"seqexp: {Path(config.run[0]).name}"),

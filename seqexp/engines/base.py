@@ -6,7 +6,7 @@ from pathlib import Path
 
 from seqexp.config.base import ComponentConfig
 from seqexp.generators.base import Generator, GeneratorConfig
-from seqexp.models.base import Seq2SeqModel
+from seqexp.models.base import Model
 from seqexp.tasks.base import Task
 
 
@@ -20,7 +20,7 @@ class Trained:
     """What an engine is made for."""
 
     task: Task
-    models: list[Seq2SeqModel]
+    models: list[Model]
     """In evaluation mode; several vote."""
     content: list[str]
     """Hash of each one's weights."""

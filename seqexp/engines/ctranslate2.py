@@ -18,12 +18,15 @@ from seqexp.data.vocabulary import PAD, Vocabulary
 from seqexp.engines.base import Engine, EngineConfig, Trained
 from seqexp.formats.base import Vocabularies
 from seqexp.formats.checked import random_batch, write_checked
-from seqexp.formats.ctranslate2 import CTranslate2Config, CTranslate2Format, open_translator, source_symbols
+from seqexp.formats.ctranslate2 import CTranslate2Format, open_translator, source_symbols
+from seqexp.formats.ctranslate2_transformer import EXTRA
 from seqexp.generators.base import Generator, GeneratorConfig, Hypothesis
 from seqexp.generators.beam import BeamSearchConfig
 from seqexp.generators.greedy import GreedyConfig
 from seqexp.generators.search import Search, SearchConfig
-from seqexp.models.base import Seq2SeqModel
+from seqexp.models.base import Model, Seq2SeqModel
+from seqexp.runtime.errors import UserError
+from seqexp.runtime.extras import import_extra
 from seqexp.runtime.files import atomic_directory
 
 logger = logging.getLogger("seqexp.engines")
@@ -76,23 +79,32 @@ class CTranslate2Engine(Engine):
         require(len(trained.models) == 1, "engine", "ctranslate2", f"it runs one model, not {len(trained.models)}")
         assert isinstance(config, SearchConfig)
         words = trained.task.vocabularies()
+        require("source" in words, "engine", "ctranslate2", "it runs translation models")
         vocabularies = Vocabularies(words["source"], words["target"])
         (model,) = trained.models
+        device = next(model.parameters()).device.type
+        compute_type = self.config.compute_type.value
+        known = import_extra("ctranslate2", EXTRA).get_supported_compute_types(device)
+        right = f"this {device} has {', '.join(sorted(known))}, and auto"
+        require(compute_type in (*known, "auto"), "engine.compute_type", compute_type, right)
         directory = trained.directory / "engines" / f"ctranslate2-{trained.content[0][:12]}"
         if not directory.is_dir():
             _convert(model, vocabularies, directory)
-        device = next(model.parameters()).device.type
-        translator = open_translator(directory, device, self.config.compute_type.value)
+        translator = open_translator(directory, device, compute_type)
         return CTranslate2Search(config, translator, vocabularies)
 
 
-def _convert(model: Seq2SeqModel, vocabularies: Vocabularies, directory: Path) -> None:
+def _convert(model: Model, vocabularies: Vocabularies, directory: Path) -> None:
     """
     Raises:
         UserError: CTranslate2 cannot express the model.
     """
     copy = deepcopy(model).float().cpu()
-    form = CTranslate2Format(CTranslate2Config())
+    if not isinstance(copy, Seq2SeqModel):
+        raise UserError(
+            f"engine=ctranslate2 is nothing for model={type(model).__name__}: only a transformer can be converted"
+        )
+    form = CTranslate2Format()
     with atomic_directory(directory) as temporary:
         agreement = write_checked(form, copy, vocabularies, temporary, random_batch(vocabularies, copy))
     logger.info("converted for CTranslate2: %s (differs by %.1g nats a token)", directory, agreement.mean_difference)

@@ -7,18 +7,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from seqexp.config.base import ComponentConfig
 from seqexp.data.batch import PairBatch
 from seqexp.data.vocabulary import Vocabulary
 from seqexp.models.base import Seq2SeqModel
 
 Scores = Callable[[PairBatch], list[Tensor]]
 """Log-probability (nats) of each target token of each sentence, float32 [T] without padding."""
-
-
-@dataclass
-class FormatConfig(ComponentConfig):
-    """Base of all formats' configs."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """CTranslate2: a C++ engine for transformers on CPUs and GPUs, with weights of 8 or 16 bits."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from seqexp.data.batch import PairBatch
 from seqexp.data.vocabulary import EOS, UNK, Vocabulary
-from seqexp.formats.base import Format, FormatConfig, Scores, Vocabularies
+from seqexp.formats.base import Format, Scores, Vocabularies
 from seqexp.formats.ctranslate2_transformer import EXTRA, transformer_spec
 from seqexp.models.base import Seq2SeqModel
 from seqexp.runtime.errors import UserError
@@ -30,17 +29,8 @@ class Quantization(StrEnum):
     int8_bfloat16 = "int8_bfloat16"
 
 
-@dataclass
-class CTranslate2Config(FormatConfig):
-    """A directory that `ctranslate2.Translator` opens."""
-
-    _target_: str = "seqexp.formats.ctranslate2.CTranslate2Format"
-    quantization: Quantization = Quantization.float32
-    """Number format of the weights in the file; int8 takes a quarter of the space."""
-
-
 class CTranslate2Format(Format):
-    """Writes `model.bin`, `config.json` and the vocabularies."""
+    """A directory that `ctranslate2.Translator` opens: `model.bin`, `config.json` and the vocabularies."""
 
     usage = """\
 import ctranslate2
@@ -50,9 +40,10 @@ sentences = text.tokens(["A dog runs."])
 for result in translator.translate_batch(sentences, beam_size=5):
     print(text.text_of_tokens(result.hypotheses[0]))"""
 
-    def __init__(self, config: CTranslate2Config) -> None:
-        self.config = config
-        self.tolerance = 1e-3 if config.quantization is Quantization.float32 else 0.1
+    def __init__(self, quantization: Quantization = Quantization.float32) -> None:
+        """`quantization`: number format of the weights in the file; int8 takes a quarter of the space."""
+        self.quantization = quantization
+        self.tolerance = 1e-3 if quantization is Quantization.float32 else 0.1
 
     def write(self, model: Seq2SeqModel, vocabularies: Vocabularies, directory: Path) -> None:
         spec = transformer_spec(model)
@@ -63,7 +54,7 @@ for result in translator.translate_batch(sentences, beam_size=5):
         spec.config.unk_token = UNK
         spec.config.add_source_eos = True
         spec.validate()
-        spec.optimize(quantization=self.config.quantization.value)
+        spec.optimize(quantization=self.quantization.value)
         spec.save(str(directory))
 
     def load(self, vocabularies: Vocabularies, directory: Path) -> Scores:
@@ -83,14 +74,9 @@ def open_translator(directory: Path, device: str = "cpu", compute_type: str = "d
     """The `ctranslate2.Translator` of a model's directory, with as many threads as torch has.
 
     Raises:
-        UserError: ctranslate2 is not installed, cannot read the files, or the device cannot compute with that type.
+        UserError: ctranslate2 is not installed, or cannot read the files.
     """
     library = import_extra("ctranslate2", EXTRA)
-    known = library.get_supported_compute_types(device)
-    if compute_type not in (*known, "default", "auto"):
-        raise UserError(
-            f"engine.compute_type={compute_type} is nothing that this {device} has: give one of {', '.join(sorted(known))}"
-        )
     try:
         return library.Translator(
             str(directory), device=device, compute_type=compute_type, intra_threads=torch.get_num_threads()

@@ -3,6 +3,7 @@
 CTranslate2 has one fixed network with switches; `refuse_inexpressible` says which of ours it cannot be switched to.
 """
 
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from seqexp.config.base import require
 from seqexp.models.base import Model
 from seqexp.models.transformer import Transformer
-from seqexp.models.transformer_stack import InputEmbedding, StackConfig
+from seqexp.models.transformer_stack import InputEmbedding, Positions, StackConfig
 from seqexp.modules.activations import Activation
 from seqexp.modules.attention import CrossAttention, SelfAttention
 from seqexp.modules.layers import DecoderLayer, EncoderLayer
@@ -28,12 +29,14 @@ ACTIVATIONS = {
     Activation.tanh: "Tanh",
 }
 
-_WITHOUT = {"cross_self_attention": False, "scale_attention": False, "scale_heads": False} | {
-    "scale_ffn": False,
-    "scale_residuals": False,
-    "cross_attention": True,
+POSITIONS = (Positions.none, Positions.sinusoidal, Positions.learned)
+"""Those that are added to embeddings: as a table, they are CTranslate2's too."""
+
+_EXPRESSED = {
+    *("num_layers", "hidden_size", "ffn_size", "num_heads", "normalize_before", "positions", "layerdrop"),
+    *("input_size", "output_size", "final_norm"),
 }
-"""Options of the decoder that must have these values."""
+"""Options of a stack that may have most values; others must be as they are by default."""
 
 
 def transformer_spec(model: Model) -> Any:
@@ -77,6 +80,7 @@ def transformer_spec(model: Model) -> Any:
         for side_spec, norm in ((encoder, model.encoder.norm), (decoder, model.decoder.norm)):
             if norm is not None:
                 _set_norm(side_spec.layer_norm, norm)
+        assert isinstance(model.decoder.output_projection, nn.Linear)
         output = model.decoder.output_projection.weight
         projection = model.decoder.projection
         decoder.projection.weight = _array(output if projection is None else output @ projection.weight)
@@ -91,18 +95,25 @@ def refuse_inexpressible(model: Transformer) -> None:
     config = model.config
     known = ", ".join(ACTIVATIONS)
     require(config.activation in ACTIVATIONS, "model.activation", config.activation, f"CTranslate2 knows {known}")
-    for name, value in _WITHOUT.items():
-        given = getattr(config.decoder, name)
-        require(given == value, f"model.decoder.{name}", given, f"CTranslate2 can only express {value}")
     for side in ("encoder", "decoder"):
         stack: StackConfig = getattr(config, side)
         right = "CTranslate2 needs at least one layer"
         require(stack.num_layers > 0, f"model.{side}.num_layers", stack.num_layers, right)
+        known = ", ".join(POSITIONS)
+        right = f"CTranslate2 can express {known}"
+        require(stack.positions in POSITIONS, f"model.{side}.positions", stack.positions, right)
+        usual = type(stack)()
+        for option in fields(stack):
+            given, default = getattr(stack, option.name), getattr(usual, option.name)
+            right = f"CTranslate2 can only express {default}"
+            expressed = option.name in _EXPRESSED or given == default
+            require(expressed, f"model.{side}.{option.name}", given, right)
 
 
 def _set_embedding(side: Any, tokens: Any, embedding: InputEmbedding, max_positions: int) -> None:
     """Token embeddings with their projection, if any, folded in, and the table of positions: zeros where there is none,
     since CTranslate2 would compute sinusoids of its own."""
+    assert isinstance(embedding.tokens, nn.Embedding)
     table = embedding.tokens.weight
     tokens.weight = _array(table if embedding.projection is None else table @ embedding.projection.weight.T)
     side.scale_embeddings = float(embedding.scale)
@@ -119,7 +130,7 @@ def _set_layer(spec: Any, layer: EncoderLayer | DecoderLayer) -> None:
     _set_linear(spec.ffn.linear_1, layer.feed_forward.outer)
 
 
-def _set_attention(spec: Any, attention: SelfAttention | CrossAttention, norm: nn.LayerNorm) -> None:
+def _set_attention(spec: Any, attention: SelfAttention | CrossAttention, norm: nn.Module) -> None:
     """Self-attention has one matrix for queries, keys and values there too; attention to the source has two."""
     if isinstance(attention, SelfAttention):
         linears = [attention.projection, attention.output]
@@ -135,7 +146,8 @@ def _set_linear(spec: Any, linear: nn.Linear) -> None:
     spec.bias = _array(linear.bias)
 
 
-def _set_norm(spec: Any, norm: nn.LayerNorm) -> None:
+def _set_norm(spec: Any, norm: nn.Module) -> None:
+    assert isinstance(norm, nn.LayerNorm)
     spec.gamma = _array(norm.weight)
     spec.beta = _array(norm.bias)
 

@@ -62,6 +62,8 @@ def exported_programs(model: Seq2SeqModel, name: str) -> tuple[ExportedProgram, 
     """
     if not isinstance(model, Transformer):
         raise UserError(f"model={type(model).__name__} cannot be exported with format={name}: only a transformer can")
+    if not isinstance(model.decoder.output_projection, nn.Linear):
+        raise UserError(f"model.decoder.adaptive_softmax cannot be exported with format={name}")
     sentences = Dim("sentences")
     source = Dim("source_length", max=model.max_source_positions)
     target = Dim("target_length", max=model.max_target_positions)

@@ -4,14 +4,13 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from seqexp.formats.base import Format, FormatConfig, Scores, Vocabularies
+from seqexp.formats.base import Format, Scores, Vocabularies
 from seqexp.formats.graphs import (
     DECODER_INPUTS,
     DECODER_OUTPUTS,
@@ -29,15 +28,8 @@ INPUTS = {"encoder": ENCODER_INPUTS, "decoder": DECODER_INPUTS}
 OUTPUTS = {"encoder": ENCODER_OUTPUTS, "decoder": DECODER_OUTPUTS}
 
 
-@dataclass
-class ONNXConfig(FormatConfig):
-    """`encoder.onnx` and `decoder.onnx`, in float32, for any number of sentences and lengths."""
-
-    _target_: str = "seqexp.formats.onnx.ONNXFormat"
-
-
 class ONNXFormat(Format):
-    """Made by torch's exporter of captured graphs, checked in onnxruntime."""
+    """`encoder.onnx` and `decoder.onnx`, in float32, by torch's exporter of captured graphs; checked in onnxruntime."""
 
     tolerance = 1e-3
     usage = """\
@@ -54,9 +46,6 @@ while tokens.shape[1] < 100 and not (tokens[:, 1:] == text.end).any(axis=1).all(
     tokens = numpy.concatenate([tokens, log_probs[:, -1:].argmax(axis=2)], axis=1)
 for row in tokens:
     print(text.text_of_indices(row))"""
-
-    def __init__(self, config: ONNXConfig) -> None:
-        self.config = config
 
     def write(self, model: Seq2SeqModel, vocabularies: Vocabularies, directory: Path) -> None:
         for module in ("onnx", "onnxscript", "onnxruntime"):

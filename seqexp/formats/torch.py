@@ -1,27 +1,19 @@
 """torch.export: graphs that torch runs without seqexp, from C++ too."""
 
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from seqexp.formats.base import Format, FormatConfig, Scores, Vocabularies
+from seqexp.formats.base import Format, Scores, Vocabularies
 from seqexp.formats.graphs import exported_programs, scores_of_graphs
 from seqexp.models.base import Seq2SeqModel
 
 NAMES = "encoder", "decoder"
 
 
-@dataclass
-class TorchConfig(FormatConfig):
-    """`encoder.pt2` and `decoder.pt2`, in float32, for any number of sentences and lengths."""
-
-    _target_: str = "seqexp.formats.torch.TorchFormat"
-
-
 class TorchFormat(Format):
-    """Archives of graphs in JSON and plain tensors."""
+    """`encoder.pt2` and `decoder.pt2`, in float32: archives of graphs in JSON and plain tensors."""
 
     tolerance = 1e-3
     usage = """\
@@ -37,9 +29,6 @@ with torch.no_grad():
         tokens = torch.cat([tokens, log_probs[:, -1:].argmax(dim=2)], dim=1)
 for row in tokens:
     print(text.text_of_indices(row))"""
-
-    def __init__(self, config: TorchConfig) -> None:
-        self.config = config
 
     def write(self, model: Seq2SeqModel, vocabularies: Vocabularies, directory: Path) -> None:
         for name, program in zip(NAMES, exported_programs(model, "torch"), strict=True):

@@ -5,6 +5,7 @@ Shapes: B sentences still in the batch, k beams, C candidates for the next step 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,9 +13,8 @@ from torch import Tensor
 from seqexp.config.base import require
 from seqexp.data.batch import PairBatch
 from seqexp.generators.base import Hypothesis
-from seqexp.generators.ensemble import Ensemble
 from seqexp.generators.history import History, Traced
-from seqexp.generators.search import Search, SearchConfig
+from seqexp.generators.search import Search, SearchConfig, Step
 from seqexp.models.base import Seq2SeqModel
 
 
@@ -36,15 +36,26 @@ class BeamSearchConfig(SearchConfig):
 
 
 @dataclass
-class _Candidates:
-    """Continuations of the prefixes of each sentence, best first; all [B, C]."""
+class Candidates:
+    """Continuations of the prefixes of each sentence, all [B, C] with C at least the number of beams.
+
+    Of the first k, those that end in `</s>` become hypotheses; the first k that do not end are the next prefixes.
+
+    With several groups, candidate j belongs to group j % `num_groups`, as beam j does. Each group has equally many
+    beams and candidates, and its next prefixes come from its own.
+    """
 
     scores: Tensor
-    """Log-probability of the whole."""
+    """Log-probability of the whole; -inf marks one that is impossible."""
     tokens: Tensor
     """The last word, int64."""
     beams: Tensor
     """Number of the prefix that is continued, int64."""
+    num_groups: int = 1
+
+    def ends(self, eos: int) -> Tensor:
+        """True for those that may become hypotheses, bool [B, C]."""
+        return self.tokens.eq(eos) & self.scores.ne(float("-inf"))
 
 
 class BeamSearch(Search):
@@ -53,37 +64,51 @@ class BeamSearch(Search):
     Of the 2k likeliest continuations, those among the first k that end in `</s>` are finished hypotheses, and the k
     likeliest that do not end are the next prefixes. A sentence is finished when it has k hypotheses or reached its
     longest length.
+
+    A subclass may replace, besides what it may of any `Search`, `candidates`: which continuations are looked at; and
+    `num_beams`.
     """
 
-    def __init__(self, config: BeamSearchConfig, *, eos: int, pad: int, unk: int, start: int | None = None) -> None:
-        super().__init__(config, eos=eos, pad=pad, unk=unk, start=start)
+    def __init__(self, config: BeamSearchConfig, **words: Any) -> None:
+        """`words`: as `Search` takes them."""
+        super().__init__(config, **words)
         self.config = config
 
     @torch.no_grad()
     def generate(self, models: Sequence[Seq2SeqModel], batch: PairBatch) -> list[list[Hypothesis]]:
         max_lengths = self.max_lengths(models, batch)
         device = batch.source_tokens.device
-        ensemble = Ensemble(models, batch, self.config.temperature)
+        state, predictor = self.begin(batch), self.predictor(models, batch)
         active = list(range(batch.num_sentences))
         last = torch.full((batch.num_sentences, 1), self.start, device=device)
         scores = torch.zeros(batch.num_sentences, 1, device=device)
         # One row a sentence in the first step, whose beams would all be equal.
-        log_probs = ensemble.log_probs(last.flatten())
-        num_beams = min(self.config.beam_size, log_probs.shape[1] - 1)
+        log_probs = predictor.log_probs(last.flatten())
+        num_beams = self.num_beams(log_probs.shape[1])
         history = History(batch.num_sentences, num_beams, max(max_lengths) + 1, self.eos, device)
         previous = last.new_empty(batch.num_sentences, 0)
-        for step in range(max(max_lengths) + 1):
-            self.restrict(log_probs, step, previous)
-            ending = [max_lengths[sentence] == step for sentence in active]
-            candidates = self._candidates(log_probs.view(*last.shape, -1), scores, num_beams, ending)
-            ends = candidates.tokens.eq(self.eos) & candidates.scores.ne(float("-inf"))
+        for number in range(max(max_lengths) + 1):
+            ending = [max_lengths[sentence] == number for sentence in active]
+            step = Step(
+                batch=batch,
+                number=number,
+                log_probs=log_probs,
+                scores=scores,
+                previous=previous,
+                sentences=history.sentences,
+                ending=torch.tensor(ending, device=device) if any(ending) else None,
+                state=state,
+            )
+            self.restrict(step)
+            candidates = self.candidates(step, num_beams)
+            ends = candidates.ends(self.eos)
             first = slice(num_beams)
-            full = history.finish(step, candidates.beams[:, first], candidates.scores[:, first], ends[:, first])
+            full = history.finish(number, candidates.beams[:, first], candidates.scores[:, first], ends[:, first])
             left = [row for row, done in enumerate(full.tolist()) if not (done or ending[row])]
             if not left:
                 break
             beams, last, scores = _continue(candidates, ends, num_beams)
-            history.extend(step, last, beams, scores)
+            history.extend(number, last, beams, scores)
             sentences = None
             if len(left) < len(active):
                 active = [active[row] for row in left]
@@ -92,31 +117,33 @@ class BeamSearch(Search):
                 beams, last, scores = beams[sentences], last[sentences], scores[sentences]
             rows = _rows(beams, sentences, len(log_probs) // len(full))
             if num_beams > 1 or sentences is not None:
-                ensemble.reorder(rows, sentences)
+                predictor.reorder(rows, sentences)
+            state.reorder(rows, sentences, last.flatten())
             previous = torch.cat([previous[rows], last.view(-1, 1)], dim=1)
-            log_probs = ensemble.log_probs(last.flatten())
+            log_probs = predictor.log_probs(last.flatten())
         return self._hypotheses(history.trace())
 
-    def _candidates(self, log_probs: Tensor, scores: Tensor, num_beams: int, ending: list[bool]) -> _Candidates:
-        """The best continuations.
+    def num_beams(self, num_words: int) -> int:
+        """k: as many as the config says, but no more than there are candidates in the first step."""
+        return min(self.config.beam_size, num_words - 1)
+
+    def candidates(self, step: Step, num_beams: int) -> Candidates:
+        """Choose from the log-probabilities of a step, which `restrict` has seen: here the 2k likeliest, best first.
 
         Args:
-            log_probs: of the next word, [B, prefixes, V].
-            scores: of the prefixes, [B, prefixes].
+            step: the prefixes and what may follow them.
             num_beams: k.
-            ending: for each sentence, whether this is its last step, in which prefixes can only end.
         """
-        _, num_prefixes, num_words = log_probs.shape
+        num_sentences, num_prefixes = step.scores.shape
+        log_probs = step.log_probs.view(num_sentences, num_prefixes, -1)
+        num_words = log_probs.shape[2]
         # The best of each prefix first: what is added to all of its words does not change their order.
         values, tokens = log_probs.topk(min(2 * num_beams, num_words), dim=2)
-        if any(ending):
-            last = torch.tensor(ending, device=log_probs.device)
-            values[last] = float("-inf")
-            values[last, :, 0] = log_probs[last, :, self.eos]
-            tokens[last] = self.eos
-        values, best = (values + scores[:, :, None]).flatten(1).topk(min(2 * num_beams, num_prefixes * num_words - 1))
+        num_candidates = min(2 * num_beams, num_prefixes * num_words - 1)
+        values, best = (values + step.scores[:, :, None]).flatten(1).topk(num_candidates)
+        values = values.masked_fill(values.isnan(), float("-inf"))
         beams = best.div(tokens.shape[2], rounding_mode="floor")
-        return _Candidates(values, tokens.flatten(1).gather(1, best), beams)
+        return Candidates(values, tokens.flatten(1).gather(1, best), beams)
 
     def _hypotheses(self, found: Traced) -> list[list[Hypothesis]]:
         scores = self.score(found.log_probs, found.lengths)
@@ -127,11 +154,12 @@ class BeamSearch(Search):
         return result
 
 
-def _continue(candidates: _Candidates, ends: Tensor, num_beams: int) -> tuple[Tensor, Tensor, Tensor]:
+def _continue(candidates: Candidates, ends: Tensor, num_beams: int) -> tuple[Tensor, Tensor, Tensor]:
     """The next prefixes, all [B, k]: the prefixes they continue, their last words and scores."""
-    num_candidates = ends.shape[1]
+    num_candidates, num_groups = ends.shape[1], candidates.num_groups
     order = ends * num_candidates + torch.arange(num_candidates, device=ends.device)
-    chosen = order.topk(num_beams, dim=1, largest=False).indices
+    order = order.view(len(ends), -1, num_groups)
+    chosen = order.topk(num_beams // num_groups, dim=1, largest=False).values.flatten(1) % num_candidates
     beams, tokens, scores, ended = (
         x.gather(1, chosen) for x in (candidates.beams, candidates.tokens, candidates.scores, ends)
     )

@@ -1,9 +1,10 @@
-"""One or several models that predict the next word together.
+"""What predicts the next word in a search: one or several models together, or a sum of such scores.
 
 Shapes: B sentences, R rows = B x beams, V vocabulary.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -13,7 +14,45 @@ from seqexp.data.batch import PairBatch
 from seqexp.models.base import Seq2SeqModel
 
 
-class Ensemble:
+class Predictor(ABC):
+    """Log-probabilities of the next word of all rows of a search, step by step.
+
+    In the first step there is one row a sentence, later there are as many as beams.
+    """
+
+    @abstractmethod
+    def log_probs(self, tokens: Tensor) -> Tensor:
+        """What follows `tokens`, int64 [R], the last of each row: float32 [R, V], which the caller may change."""
+
+    @abstractmethod
+    def reorder(self, rows: Tensor, sentences: Tensor | None) -> None:
+        """Go on with other rows, as `DecoderState.reorder`."""
+
+
+class WeightedSum(Predictor):
+    """Log-probabilities of several predictors, each times its weight: log-linear or "shallow" fusion (Gülçehre et al.
+    2015, arXiv 1503.03535).
+
+    Args:
+        parts: each with its weight.
+    """
+
+    def __init__(self, parts: Sequence[tuple[float, Predictor]]) -> None:
+        self._parts = parts
+
+    def log_probs(self, tokens: Tensor) -> Tensor:
+        (weight, first), *others = self._parts
+        total = first.log_probs(tokens) * weight
+        for weight, other in others:
+            total.add_(other.log_probs(tokens), alpha=weight)
+        return total
+
+    def reorder(self, rows: Tensor, sentences: Tensor | None) -> None:
+        for _, part in self._parts:
+            part.reorder(rows, sentences)
+
+
+class Ensemble(Predictor):
     """The models' encoded sources and decoder states for the sentences of a batch that are not finished.
 
     The probability of a word is the mean of the models' probabilities.
@@ -31,7 +70,6 @@ class Ensemble:
         self._states = [model.initial_state(encoded) for model, encoded in zip(models, self._encoded, strict=True)]
 
     def log_probs(self, tokens: Tensor) -> Tensor:
-        """Log-probabilities of the word after `tokens`, int64 [R], the last of each row: float32 [R, V]."""
         each = [
             self._one(model.decode(tokens[:, None], encoded, state).logits[:, -1])
             for model, encoded, state in zip(self._models, self._encoded, self._states, strict=True)
@@ -39,7 +77,6 @@ class Ensemble:
         return each[0] if len(each) == 1 else torch.stack(each).logsumexp(dim=0) - math.log(len(each))
 
     def reorder(self, rows: Tensor, sentences: Tensor | None) -> None:
-        """As `DecoderState.reorder`."""
         for state in self._states:
             state.reorder(rows, sentences)
         if sentences is not None:

@@ -51,7 +51,8 @@ class History:
         self._last_beams = torch.zeros(places, dtype=torch.int64, device=device)
         self._last_scores = torch.zeros(places, device=device)
         self._counts = torch.zeros(num_sentences, dtype=torch.int64, device=device)
-        self._sentences = torch.arange(num_sentences, device=device)
+        self.sentences = torch.arange(num_sentences, device=device)
+        """Which sentences of the batch are still searched, int64 [B]."""
         self._num_steps = 0
 
     def finish(self, step: int, beams: Tensor, scores: Tensor, ends: Tensor) -> Tensor:
@@ -66,27 +67,27 @@ class History:
         Returns:
             True for sentences that have all k, bool [B].
         """
-        counts = self._counts[self._sentences]
+        counts = self._counts[self.sentences]
         places = counts[:, None] + ends.cumsum(dim=1) - 1
         places = places.where(ends, self.num_beams).clamp_(max=self.num_beams)
-        sentences = self._sentences[:, None]
+        sentences = self.sentences[:, None]
         self._last_steps[sentences, places] = step
         self._last_beams[sentences, places] = beams
         self._last_scores[sentences, places] = scores
         counts = (counts + ends.sum(dim=1)).clamp_(max=self.num_beams)
-        self._counts[self._sentences] = counts
+        self._counts[self.sentences] = counts
         self._num_steps = step + 1
         return counts.eq(self.num_beams)
 
     def extend(self, step: int, tokens: Tensor, beams: Tensor, scores: Tensor) -> None:
         """Add the tokens [B, k] of a step, the numbers of the prefixes they follow, and the sums of log-probability."""
-        self._tokens[step, self._sentences] = tokens
-        self._parents[step, self._sentences] = beams
-        self._scores[step, self._sentences] = scores
+        self._tokens[step, self.sentences] = tokens
+        self._parents[step, self.sentences] = beams
+        self._scores[step, self.sentences] = scores
 
     def keep(self, rows: Tensor) -> None:
         """Go on with the sentences numbered in `rows` (of B, int64) only."""
-        self._sentences = self._sentences[rows]
+        self.sentences = self.sentences[rows]
 
     def trace(self) -> Traced:
         """Follow the back-pointers of all hypotheses."""

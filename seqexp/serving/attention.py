@@ -45,7 +45,8 @@ def attention_to_source(model: TrainedModel, sentence: str, translations: Sequen
 @torch.no_grad()
 def _weights(model: TrainedModel, batch: PairBatch, tokens: list[str]) -> Tensor | None:
     """[T, S], float32."""
-    network: Seq2SeqModel = model.models[0]
+    network = model.models[0]
+    assert isinstance(network, Seq2SeqModel)
     layers = [module for module in network.modules() if isinstance(module, CrossAttention)]
     if not layers:
         return None

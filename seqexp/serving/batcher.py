@@ -62,7 +62,7 @@ class Batcher:
         max_sentence_tokens: int,
     ) -> None:
         self.model = model
-        self.max_sentence_tokens = min(max_sentence_tokens, *(each.max_source_positions for each in model.models))
+        self.max_sentence_tokens = max_sentence_tokens
         self.wait_seconds, self.max_together, self.max_waiting = wait_seconds, max_together, max_waiting
         self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -129,7 +129,7 @@ class Batcher:
 
     def _answer(self, requests: list[_Request]) -> None:
         try:
-            split = self.model.task.encode([sentence for request in requests for sentence in request.sentences])
+            split = self.model.encode([sentence for request in requests for sentence in request.sentences])
             self._require_short(split)
             by_number = dict(self.model.generate(split))
             found = iter([by_number[number] for number in range(len(split))])

@@ -16,7 +16,6 @@ from seqexp.config.base import ComponentConfig
 from seqexp.config.command import config_dir, register, typed
 from seqexp.config.saved import from_saved, to_saved
 from seqexp.data.prepare import PrepareConfig
-from seqexp.export import ExportConfig
 from seqexp.generate import GenerateConfig
 from seqexp.training.config import TrainConfig
 
@@ -27,12 +26,17 @@ PRESETS = sorted(
     if path.parent.name in CATALOG
 )
 PREPROCESS = {
-    "corpus": ["corpus.source_lang=en", "corpus.target_lang=de", "corpus.train=x"],
+    "corpus": [],
     "tokenizer": [],
     "subword": [],
 }
-OTHERS: dict[str, tuple[str, type[Any]]] = {"format": ("export", ExportConfig), "engine": ("generate", GenerateConfig)}
+OTHERS: dict[str, tuple[str, type[Any]]] = {"engine": ("generate", GenerateConfig)}
 """Groups that neither `preprocess` nor `train` has."""
+CORPORA = {
+    "parallel": ["corpus.source_lang=en", "corpus.target_lang=de", "corpus.train=x"],
+    "text": ["corpus.language=en", "corpus.train=x"],
+}
+"""Options that have no default."""
 LISTS = ("scorer", "tracker")
 """Groups of which a config names several."""
 
@@ -50,7 +54,7 @@ def compose(group: str, choice: str) -> Any:
         else []
     )
     if group == "corpus":
-        needed = ["destination=x", *(PREPROCESS["corpus"] if choice == "parallel" else [])]
+        needed = ["destination=x", *CORPORA.get(choice, [])]
     value = f"[{choice}]" if group in LISTS else choice
     with hydra.initialize_config_dir(version_base="1.3", config_dir=config_dir()):
         config = typed(hydra.compose(name, [f"{group}={value}", *needed]), root)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from hydra.utils import get_class
 from torch import Tensor, nn
 
 from seqexp.catalog import CATALOG, import_config
@@ -17,15 +18,21 @@ from seqexp.models.transformer_decoder import DecoderConfig
 from seqexp.models.transformer_encoder import EncoderConfig
 from seqexp.models.transformer_stack import Positions
 from seqexp.modules.activations import Activation
+from seqexp.modules.norms import Norm
 
 PAD, EOS, NUM_WORDS = 1, 2, 23
 SIDE: dict[str, Any] = {"num_layers": 2, "hidden_size": 16, "ffn_size": 24, "num_heads": 2}
 POST: dict[str, Any] = {**SIDE, "normalize_before": False}
 LEARNED: dict[str, Any] = {**SIDE, "positions": Positions.learned}
+MODERN: dict[str, Any] = {**SIDE, "norm": Norm.rms, "gated_ffn": True, "num_key_value_heads": 1, "normalize_keys": True}
 NONE: dict[str, Any] = {**SIDE, "positions": Positions.none}
 
-LISTED: dict[str, Any] = {name: import_config(location)() for name, location in CATALOG["model"].items()}
-"""Every model of the catalog with its defaults: a new one is tested by being listed."""
+LISTED: dict[str, Any] = {
+    name: config
+    for name, location in CATALOG["model"].items()
+    if issubclass(get_class((config := import_config(location)())._target_), Seq2SeqModel)
+}
+"""Every such model of the catalog with its defaults: a new one is tested by being listed."""
 
 MODELS: dict[str, ModelConfig] = {
     **LISTED,
@@ -55,6 +62,11 @@ MODELS: dict[str, ModelConfig] = {
         decoder=DecoderConfig(
             **SIDE, scale_attention=True, scale_heads=True, scale_ffn=True, scale_residuals=True, final_norm=False
         ),
+    ),
+    "modern": TransformerConfig(
+        encoder=EncoderConfig(**MODERN, positions=Positions.rotary),
+        decoder=DecoderConfig(**MODERN, positions=Positions.alibi),
+        activation=Activation.silu,
     ),
     "dropouts": TransformerConfig(
         encoder=EncoderConfig(**SIDE, layerdrop=0.5),

@@ -10,7 +10,7 @@ from seqexp.config.base import OptionError
 from seqexp.data.vocabulary import Vocabulary
 from seqexp.formats.base import Vocabularies
 from seqexp.formats.checked import own_scores, random_batch, write_checked
-from seqexp.formats.ctranslate2 import CTranslate2Config, CTranslate2Format, Quantization, open_translator
+from seqexp.formats.ctranslate2 import CTranslate2Format, Quantization, open_translator
 from seqexp.models.transformer import ShareEmbeddings
 from seqexp.models.transformer_stack import Positions
 from seqexp.modules.activations import Activation
@@ -48,6 +48,9 @@ INEXPRESSIBLE: list[tuple[dict[str, Any], str]] = [
     ({"decoder": {"cross_self_attention": True}}, "model.decoder.cross_self_attention=True"),
     ({"decoder": {"cross_attention": False, "cross_self_attention": True}}, "model.decoder.cross_"),
     ({"decoder": {"scale_heads": True}}, "model.decoder.scale_heads=True"),
+    ({"decoder": {"positions": Positions.alibi}}, "model.decoder.positions=alibi"),
+    ({"encoder": {"num_key_value_heads": 1}}, "model.encoder.num_key_value_heads=1"),
+    ({"encoder": {"gated_ffn": True}}, "model.encoder.gated_ffn=True"),
     ({"decoder": {"num_layers": 0}}, "model.decoder.num_layers=0"),
 ]
 
@@ -58,7 +61,7 @@ def test_scores_are_the_models(
 ) -> None:
     model = make_transformer(**VARIANTS[variant])
     batch = random_batch(vocabularies, model)
-    agreement = write_checked(CTranslate2Format(CTranslate2Config()), model, vocabularies, tmp_path, batch)
+    agreement = write_checked(CTranslate2Format(), model, vocabularies, tmp_path, batch)
     assert agreement.num_tokens == batch.num_targets
     assert agreement.largest_difference < 1e-4
     assert {path.name for path in tmp_path.iterdir()} == {"model.bin", "config.json", "shared_vocabulary.json"}
@@ -68,7 +71,7 @@ def test_eight_bits(make_transformer: MakeTransformer, vocabularies: Vocabularie
     model = make_transformer()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     batch = random_batch(vocabularies, model)
-    form = CTranslate2Format(CTranslate2Config(quantization=Quantization.int8))
+    form = CTranslate2Format(Quantization.int8)
     assert 1e-5 < write_checked(form, model, vocabularies, tmp_path, batch).mean_difference < form.tolerance
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
@@ -78,7 +81,7 @@ def test_what_cannot_be_expressed_is_named(
     options: dict[str, Any], message: str, make_transformer: MakeTransformer, vocabularies: Vocabularies, tmp_path: Path
 ) -> None:
     with pytest.raises(OptionError, match=message):
-        CTranslate2Format(CTranslate2Config()).write(make_transformer(**options), vocabularies, tmp_path)
+        CTranslate2Format().write(make_transformer(**options), vocabularies, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -87,7 +90,7 @@ def test_a_token_that_is_there_twice(make_transformer: MakeTransformer, tmp_path
     words.add("same")
     words.add("same", overwrite=True)
     with pytest.raises(UserError, match="the token 'same' twice"):
-        CTranslate2Format(CTranslate2Config()).write(make_transformer(), Vocabularies(words, words), tmp_path)
+        CTranslate2Format().write(make_transformer(), Vocabularies(words, words), tmp_path)
 
 
 def test_a_difference_is_noticed(make_transformer: MakeTransformer, vocabularies: Vocabularies, tmp_path: Path) -> None:
@@ -98,12 +101,10 @@ def test_a_difference_is_noticed(make_transformer: MakeTransformer, vocabularies
 
     model = make_transformer()
     with pytest.raises(UserError, match=r"what was exported is not the model: .* more than 0.001"):
-        write_checked(Wrong(CTranslate2Config()), model, vocabularies, tmp_path, random_batch(vocabularies, model))
+        write_checked(Wrong(), model, vocabularies, tmp_path, random_batch(vocabularies, model))
 
 
-def test_a_type_that_the_device_lacks(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"compute_type=int4 .* give one of .*float32, int8"):
-        open_translator(tmp_path, compute_type="int4")
+def test_files_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="CTranslate2 cannot open it"):
         open_translator(tmp_path)
 

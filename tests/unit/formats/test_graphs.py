@@ -12,8 +12,8 @@ import torch
 from seqexp.data.batch import PairBatch
 from seqexp.formats.base import Format, Vocabularies
 from seqexp.formats.checked import own_scores, random_batch, write_checked
-from seqexp.formats.onnx import ONNXConfig, ONNXFormat
-from seqexp.formats.torch import TorchConfig, TorchFormat
+from seqexp.formats.onnx import ONNXFormat
+from seqexp.formats.torch import TorchFormat
 from seqexp.models.transformer_stack import Positions
 from seqexp.runtime.errors import UserError
 
@@ -37,9 +37,9 @@ def test_scores_are_the_models(
     if name == "onnx":
         for module in ("onnxscript", "onnxruntime"):
             pytest.importorskip(module, reason="needs the extra onnx")
-        form, model = ONNXFormat(ONNXConfig()), make_transformer(encoder=POST_LEARNED)
+        form, model = ONNXFormat(), make_transformer(encoder=POST_LEARNED)
     else:
-        form, model = TorchFormat(TorchConfig()), make_transformer(decoder=POST_LEARNED)
+        form, model = TorchFormat(), make_transformer(decoder=POST_LEARNED)
     batch = random_batch(vocabularies, model)
     assert write_checked(form, model, vocabularies, tmp_path, batch).largest_difference < 1e-4
     one = smallest(vocabularies.target.eos)
@@ -67,4 +67,4 @@ def is_pickle(content: bytes) -> bool:
 def test_only_a_transformer(vocabularies: Vocabularies, tmp_path: Path) -> None:
     model = StubModel(lambda sentence, beam, tokens: torch.zeros(4))
     with pytest.raises(UserError, match="model=StubModel cannot be exported with format=torch"):
-        TorchFormat(TorchConfig()).write(model, vocabularies, tmp_path)
+        TorchFormat().write(model, vocabularies, tmp_path)
