@@ -1,6 +1,6 @@
 """Sentences per second and BLEU of each engine on one model, and how many of its translations are those of torch.
 
-    python benchmarks/engines.py [RUN] [--split test] [--repeats 3] [--beam-size 5] [--exported]
+    python benchmarks/engines.py [RUN] [--split test] [--repeats 3] [--beam-size 5]
 
 RUN is the directory of a run. Without it the model is the one that fairseq trained on Multi30k, in the reference data
 (SEQEXP_SHARED, ../shared by default), and the split is test_2016_flickr. Engines take turns; the median is printed.
@@ -31,7 +31,8 @@ from seqexp.engines.base import EngineConfig  # noqa: E402
 from seqexp.engines.ctranslate2 import ComputeType, CTranslate2EngineConfig  # noqa: E402
 from seqexp.engines.torch import TorchConfig  # noqa: E402
 from seqexp.generators.beam import BeamSearchConfig  # noqa: E402
-from seqexp.pretrained import Translation, best_text, find_checkpoint, load_data, load_model  # noqa: E402
+from seqexp.pretrained import Translation, find_checkpoint, load_data, load_model  # noqa: E402
+from seqexp.trained_model import best_text  # noqa: E402
 from seqexp.scorers.bleu import BLEUConfig  # noqa: E402
 from seqexp.tokenizers.sentencepiece import SentencePieceConfig  # noqa: E402
 from seqexp.tokenizers.whitespace import WhitespaceConfig  # noqa: E402

@@ -143,6 +143,8 @@ class CTranslate2Search(Search):
         self.translator, self.vocabularies = translator, vocabularies
         beam = config if isinstance(config, BeamSearchConfig) else None
         self.beam_size, self.nbest = (beam.beam_size, beam.nbest) if beam else (1, 1)
+        # With 0 CTranslate2 would end the search with the first hypothesis instead of collecting them.
+        self.length_penalty = (config.length_penalty if config.normalize_scores else 0) or 1e-6
 
     def generate(self, models: Sequence[Seq2SeqModel], batch: PairBatch) -> list[list[Hypothesis]]:
         limits = self.max_lengths(models, batch)
@@ -167,7 +169,7 @@ class CTranslate2Search(Search):
             beam_size=self.beam_size,
             num_hypotheses=self.beam_size,
             return_scores=True,
-            length_penalty=1,  # all that ends is collected; with 0 the search would end with the first
+            length_penalty=self.length_penalty,
             suppress_sequences=[[PAD]],
             min_decoding_length=self._options.min_length,
             max_decoding_length=limit + 1,
@@ -184,7 +186,7 @@ class CTranslate2Search(Search):
         """The tokens of the best hypotheses, without `</s>`."""
         scores: dict[tuple[str, ...], float] = {}
         for tokens, mean in zip(result.hypotheses, result.scores, strict=True):
-            log_prob = torch.tensor(mean * (len(tokens) + 1))
+            log_prob = torch.tensor(mean * (len(tokens) + 1) ** self.length_penalty)
             scores.setdefault(tuple(tokens[:limit]), float(self.score(log_prob, torch.tensor(len(tokens) + 1))))
         return [list(tokens) for tokens in sorted(scores, key=scores.__getitem__, reverse=True)[: self.nbest]]
 

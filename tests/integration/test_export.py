@@ -61,7 +61,7 @@ def test_ctranslate2(run: Path, command: Command, monkeypatch: pytest.MonkeyPatc
             results.append([json.loads(line)["hypotheses"] for line in lines])
         ours, theirs = results
         same = [pair for pair in zip(theirs, ours, strict=True) if pair[0][0]["tokens"] == pair[1][0]["tokens"]]
-        assert len(same) >= 13  # of 15; the documentation tells where they may differ
+        assert len(same) >= 12  # of 15, by a model that knows little; the documentation tells where they may differ
         for nbest, expected in same:
             assert len(nbest) == len(expected)
             assert nbest[0]["score"] == pytest.approx(expected[0]["score"], abs=1e-4)
