@@ -32,10 +32,10 @@ from seqexp.engines.ctranslate2 import ComputeType, CTranslate2EngineConfig  # n
 from seqexp.engines.torch import TorchConfig  # noqa: E402
 from seqexp.generators.beam import BeamSearchConfig  # noqa: E402
 from seqexp.pretrained import Translation, find_checkpoint, load_data, load_model  # noqa: E402
-from seqexp.trained_model import best_text  # noqa: E402
 from seqexp.scorers.bleu import BLEUConfig  # noqa: E402
 from seqexp.tokenizers.sentencepiece import SentencePieceConfig  # noqa: E402
 from seqexp.tokenizers.whitespace import WhitespaceConfig  # noqa: E402
+from seqexp.trained_model import best_text  # noqa: E402
 from seqexp.training.evaluation import score  # noqa: E402
 from tests.goldens.peer_weights import load_peer_checkpoint, transformer_weights  # noqa: E402
 
