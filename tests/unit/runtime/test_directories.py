@@ -17,9 +17,13 @@ def test_it_takes_its_name_when_all_is_written(tmp_path: Path) -> None:
 
 
 def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), atomic_directory(tmp_path / "new") as directory:
-        (directory / "file").write_text("content")
-        raise ZeroDivisionError
+    def fail() -> None:
+        with atomic_directory(tmp_path / "new") as directory:
+            (directory / "file").write_text("content")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert not list(tmp_path.iterdir())
 
 
