@@ -167,7 +167,7 @@ def chunks(lines: Iterable[str], size: int) -> Iterator[list[str]]:
 
 
 def cli() -> None:
-    run("interactive", InteractiveConfig, main, ["generator"])
+    run("interactive", InteractiveConfig, main, ["generator", "scorer"])
 
 
 if __name__ == "__main__":

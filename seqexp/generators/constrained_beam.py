@@ -66,11 +66,16 @@ class ConstrainedBeam(BeamSearch):
         return ConstraintStates([self.order.begin(each) if each else None for each in phrases])
 
     def max_lengths(self, models: Sequence[Seq2SeqModel], batch: PairBatch) -> list[int]:
-        """Also, where there are constraints, at least as many as their words: then they are always met."""
+        """Also, where there are constraints, at least as many as their words, after those of a given prefix: then they
+        are always met."""
         limits = super().max_lengths(models, batch)
         if batch.constraints is None:
             return limits
         needed = [sum(len(phrase) for phrase in phrases) for phrases in batch.constraints]
+        prefixes = self.prefixes(batch)
+        if prefixes is not None:
+            given = prefixes.ne(self.pad).sum(dim=1).tolist()
+            needed = [words and words + begun for words, begun in zip(needed, given, strict=True)]
         most = min(model.max_target_positions for model in models) - 1
         require(max(needed) <= most, "constraints", f"{max(needed)} words", f"the model allows {most} at most")
         return [max(pair) for pair in zip(limits, needed, strict=True)]

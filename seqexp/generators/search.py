@@ -79,14 +79,8 @@ class SearchConfig(GeneratorConfig):
 
     def __post_init__(self) -> None:
         require(self.temperature > 0, "temperature", self.temperature, "it must be positive")
-        for name in (
-            "max_length_a",
-            "max_length_b",
-            "min_length",
-            "min_length_a",
-            "no_repeat_ngram_size",
-            "prefix_size",
-        ):
+        lengths = ("max_length_a", "max_length_b", "min_length", "min_length_a")
+        for name in (*lengths, "no_repeat_ngram_size", "prefix_size", "lm_weight"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "it must not be negative")
 
 

@@ -108,6 +108,10 @@ def test_constraints_longer_than_the_longest_length() -> None:
     options: dict[str, Any] = {"beam_size": 2, "max_length_a": 0.0, "max_length_b": 3}
     for hypothesis in search(toy_transformer(), select(random_sources(), [0]), [phrases], **options)[0]:
         assert sorted(hypothesis.tokens.tolist()) == [EOS, 7, 8, 9, 10, 11, 12]
+    begun = replace(select(random_sources(), [0]), prefix_tokens=torch.tensor([[20, 21, 22]]))
+    for hypothesis in search(toy_transformer(), begun, [phrases], **options)[0]:
+        assert hypothesis.tokens.tolist()[:3] == [20, 21, 22]
+        assert sorted(hypothesis.tokens.tolist()[3:]) == [EOS, 7, 8, 9, 10, 11, 12]
     with pytest.raises(ValueError, match="constraints=30 words is not valid: the model allows 29 at most"):
         search(toy_transformer(), select(random_sources(), [0]), [[[7] * 30]], beam_size=2)
 
