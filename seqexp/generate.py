@@ -21,6 +21,7 @@ from seqexp.distributed.base import Device, ProcessesConfig
 from seqexp.distributed.launch import in_processes
 from seqexp.distributed.place import launched
 from seqexp.distributed.world import World
+from seqexp.engines.base import EngineConfig
 from seqexp.generation.formats import Format, fairseq_lines
 from seqexp.generation.record import FINISHED, Record
 from seqexp.generation.work import share_of, translate_share
@@ -61,6 +62,8 @@ class GenerateConfig(CommandConfig):
     task: DataPlace = field(default_factory=DataPlace)
     generator: GeneratorConfig = MISSING
     """The run's own generator, with what the command line changes."""
+    engine: EngineConfig = MISSING
+    """What computes the search."""
     scorer: dict[str, ScorerConfig] = field(default_factory=dict)
     max_tokens: int = 4096
     """Most tokens of a batch, padding included."""
@@ -103,13 +106,7 @@ class GenerateConfig(CommandConfig):
 def main(config: GenerateConfig) -> dict[str, float]:
     """Translate, in as many processes as the config says; gives the scores."""
     use_large_pages()
-    place = launched()
-    if place is not None and config.num_processes is not None:
-        raise UserError(
-            f"num_processes={config.num_processes}: {place.launcher} has started the processes; leave it null"
-        )
-    if place is not None and config.input == STANDARD_INPUT:
-        raise UserError(f"input=-: {place.launcher} has started {place.size} processes; give them a file")
+    refuse_what_is_for_one_process(config)
     config.generator = run_generator(
         config.run[0], config.checkpoint, config.generator, overridden_fields("generator"), config.trust
     )
@@ -124,6 +121,25 @@ def main(config: GenerateConfig) -> dict[str, float]:
     processes = ProcessesConfig(device=config.device, num_processes=config.num_processes)
     scores: dict[str, float] = in_processes(processes, generate_in_world, config, lines)
     return scores
+
+
+def refuse_what_is_for_one_process(config: GenerateConfig) -> None:
+    """
+    Raises:
+        UserError: torchrun or srun has started this process and others, and an option says that this command would.
+    """
+    place = launched()
+    if place is None:
+        return
+    message = None
+    if config.num_processes is not None:
+        message = f"num_processes={config.num_processes}: {place.launcher} has started the processes; leave it null"
+    elif config.input == STANDARD_INPUT:
+        message = f"input=-: {place.launcher} has started {place.size} processes; give them a file"
+    if message is not None:
+        error = UserError(message)
+        error.told = place.rank > 0
+        raise error
 
 
 def generate_in_world(world: World, config: GenerateConfig, lines: list[str] | None) -> dict[str, float]:
@@ -147,6 +163,7 @@ def generate_in_world(world: World, config: GenerateConfig, lines: list[str] | N
         checkpoint=config.checkpoint,
         weights=config.weights,
         generator=config.generator,
+        engine=config.engine,
         device=config.device,
         max_tokens=config.max_tokens,
         trust=config.trust,
@@ -181,6 +198,7 @@ class Job:
         self.task = None if lines is not None else load_data(checkpoints[0], config.task.data, config.trust)
         content = {
             "generator": to_saved(config.generator, component_name),
+            "engine": to_saved(config.engine, component_name),
             "weights": [checkpoint.content_of(config.weights) for checkpoint in checkpoints],
             "input": config.split if lines is None else digest(lines),
             "data": None if self.task is None else self.task.identity,
@@ -309,7 +327,7 @@ def best_of(sentence: dict[str, Any]) -> str:
 
 
 def cli() -> None:
-    run("generate", GenerateConfig, main, ["generator", "scorer"])
+    run("generate", GenerateConfig, main, ["generator", "engine", "scorer"])
 
 
 if __name__ == "__main__":
