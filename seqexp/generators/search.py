@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import torch
 from torch import Tensor
 
 from seqexp.config.base import require
@@ -98,7 +99,8 @@ class Search(Generator):
     Models are used in the mode that they are in: put them in evaluation mode, or their dropout takes part.
 
     What a subclass may replace: `begin`, what is remembered of a batch; `predictor`, where log-probabilities come from;
-    `max_lengths`; `restrict`, which of them are allowed; `score`, how finished hypotheses are ranked.
+    `max_lengths`; `restrict`, which of them are allowed;
+    `score` and `bound`, how finished hypotheses are ranked.
 
     Args:
         config: options.
@@ -168,6 +170,20 @@ class Search(Generator):
         if not self._options.normalize_scores:
             return log_probs
         return log_probs / lengths.to(log_probs.dtype) ** self._options.length_penalty
+
+    def bound(self, log_probs: Tensor, shortest: Tensor, longest: Tensor) -> Tensor:
+        """The highest score that prefixes with these log-probabilities can still reach; a search may stop below it.
+
+        For a `score` that only rises or only falls with the length. Another one needs another bound.
+
+        Args:
+            log_probs: of the prefixes, [B].
+            shortest: length of the shortest hypothesis that each may become, int64 [B].
+            longest: of the longest, int64 [B].
+        """
+        bound = self.score(log_probs, shortest).maximum(self.score(log_probs, longest))
+        # With a reward for unknown words a prefix may gain by growing.
+        return bound if self._options.unk_penalty >= 0 else torch.full_like(bound, float("inf"))
 
 
 def repeated_ngrams(previous: Tensor, size: int, filler: int) -> Tensor:
