@@ -117,7 +117,7 @@ class BeamSearch(Search):
             state.reorder(rows, sentences, last.flatten())
             previous = torch.cat([previous[rows], last.view(-1, 1)], dim=1)
             log_probs = predictor.log_probs(last.flatten())
-        return self._hypotheses(history.trace())
+        return self.finished(models, batch, self._hypotheses(history.trace()))
 
     def candidates(self, step: Step, num_beams: int) -> Candidates:
         """Choose from the log-probabilities of a step, which `restrict` has seen: here the 2k likeliest, best first.
@@ -185,7 +185,7 @@ def likeliest(log_probs: Tensor, scores: Tensor, count: int) -> tuple[Tensor, Te
     if num_prefixes * num_blocks <= count:
         values, best = (log_probs + scores[:, :, None]).flatten(1).topk(count)
         return _possible(values), best % num_words, best.div(num_words, rounding_mode="floor")
-    blocks = log_probs[:, :, : num_blocks * _BLOCK].unflatten(2, (num_blocks, _BLOCK))
+    blocks = log_probs[:, :, : num_blocks * _BLOCK].view(num_sentences, num_prefixes, num_blocks, _BLOCK)
     chosen = (blocks.amax(dim=3) + scores[:, :, None]).flatten(1).topk(count, sorted=False).indices
     prefixes, places = chosen.div(num_blocks, rounding_mode="floor"), chosen % num_blocks
     sentences = torch.arange(num_sentences, device=chosen.device)[:, None]

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from seqexp.config.base import require
 from seqexp.data.batch import PairBatch
-from seqexp.generators.base import Generator, GeneratorConfig
+from seqexp.generators.attention import with_attention
+from seqexp.generators.base import Generator, GeneratorConfig, Hypothesis
 from seqexp.generators.ensemble import Ensemble, Predictor
 from seqexp.models.base import Seq2SeqModel
 
@@ -48,6 +49,8 @@ class SearchConfig(GeneratorConfig):
     """Rank finished hypotheses by log-probability divided by length ** `length_penalty`."""
     length_penalty: float = 1.0
     """Above 1 favours long hypotheses, below 1 short ones. Length counts `</s>`."""
+    return_attention: bool = False
+    """Give each hypothesis its attention to the source, from the model's `decoder.alignment_layer`."""
 
     def __post_init__(self) -> None:
         require(self.temperature > 0, "temperature", self.temperature, "it must be positive")
@@ -170,6 +173,14 @@ class Search(Generator):
         if not self._options.normalize_scores:
             return log_probs
         return log_probs / lengths.to(log_probs.dtype) ** self._options.length_penalty
+
+    def finished(
+        self, models: Sequence[Seq2SeqModel], batch: PairBatch, found: list[list[Hypothesis]]
+    ) -> list[list[Hypothesis]]:
+        """What a search returns: the hypotheses, with their attention if that is wanted."""
+        if not self._options.return_attention:
+            return found
+        return with_attention(models, batch, found, start=self.start, pad=self.pad)
 
     def bound(self, log_probs: Tensor, shortest: Tensor, longest: Tensor) -> Tensor:
         """The highest score that prefixes with these log-probabilities can still reach; a search may stop below it.

@@ -30,7 +30,7 @@ class WordLogProbs:
         num_rows, num_words = len(states), projection.out_features
         self._log_probs = log_probs = _sized(self._log_probs, num_rows, num_words, states)
         self._scores = scores = _sized(self._scores, min(num_rows, _ROWS), num_words, states)
-        for part, target in zip(states.split(_ROWS), log_probs[:num_rows].split(_ROWS), strict=True):
+        for part, target in zip(torch.split(states, _ROWS), torch.split(log_probs[:num_rows], _ROWS), strict=True):
             block = scores[: len(part)]
             _project(part, projection, block)
             if temperature != 1:
@@ -53,8 +53,8 @@ def _sized(space: Tensor | None, num_rows: int, num_words: int, like: Tensor) ->
 
 def _project(states: Tensor, projection: nn.Linear, target: Tensor) -> None:
     """Write the scores of the states into `target`, made a block of words after the other."""
-    weights = projection.weight.split(_WORDS)
-    biases = [None] * len(weights) if projection.bias is None else projection.bias.split(_WORDS)
+    weights = torch.split(projection.weight, _WORDS)
+    biases = [None] * len(weights) if projection.bias is None else torch.split(projection.bias, _WORDS)
     # Not straight into the columns of `target`: torch 2.13 gives wrong numbers there for less than 32 rows.
     blocks = [F.linear(states, weight, bias) for weight, bias in zip(weights, biases, strict=True)]
     torch.cat(blocks, dim=1, out=target)

@@ -29,6 +29,10 @@ class DecoderConfig(StackConfig):
     """Each layer has a block that attends to the source."""
     cross_self_attention: bool = False
     """Self-attention attends to the source's states as well as to the target (usually with `cross_attention` off)."""
+    alignment_layer: int | None = None
+    """Layer whose attention to the source is that of a hypothesis, from 0; null is the last."""
+    alignment_heads: int | None = None
+    """Of that layer, the first heads, whose mean is taken; null is all."""
     scale_attention: bool = False
     """A LayerNorm on the output of self-attention. This and the next three: NormFormer (arXiv 2110.09456)."""
     scale_heads: bool = False
@@ -43,6 +47,12 @@ class DecoderConfig(StackConfig):
         for name in ("input_size", "output_size"):
             value = getattr(self, name)
             require(value is None or value > 0, name, value, "it must be positive, or null for hidden_size")
+        value = self.alignment_layer
+        right = f"it must be less than num_layers={self.num_layers}, or null for the last"
+        require(value is None or 0 <= value < self.num_layers, "alignment_layer", value, right)
+        value = self.alignment_heads
+        right = f"it must be between 1 and num_heads={self.num_heads}, or null for all"
+        require(value is None or 0 < value <= self.num_heads, "alignment_heads", value, right)
 
     @property
     def embedding_size(self) -> int:
@@ -90,6 +100,7 @@ class TransformerDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.padding_index = options.padding_index
+        self.alignment_layer, self.alignment_heads = config.alignment_layer, config.alignment_heads
         self.cross_self_attention = config.cross_self_attention
         self.embedding = InputEmbedding(config, options, embedding, max_positions, "max_target_positions")
         layer_config = layer_options(
@@ -144,6 +155,23 @@ class TransformerDecoder(nn.Module):
         if state is not None:
             state.length += tokens.shape[1]
         return self._last_states(x)
+
+    def attention(self, tokens: Tensor, encoded: Encoded) -> Tensor | None:
+        """As `Seq2SeqModel.attention`: the mean over the heads of one layer."""
+        number = len(self.layers) - 1 if self.alignment_layer is None else self.alignment_layer
+        cross_attention = self._layer(number).cross_attention if len(self.layers) > 0 else None
+        if cross_attention is None:
+            return None
+        found: list[Tensor] = []
+        # It sees what the block is called with, so that nothing of a usual pass is different for it.
+        watch = cross_attention.register_forward_pre_hook(
+            lambda _, arguments: found.append(cross_attention.weights(*arguments))
+        )
+        try:
+            self(tokens, encoded)
+        finally:
+            watch.remove()
+        return found[0][:, : self.alignment_heads].mean(dim=1)
 
     def _layer(self, number: int) -> DecoderLayer:
         layer = self.layers[number]
