@@ -1,6 +1,6 @@
 """What layouts of several processes cost on this machine, and that they compute the same.
 
-    python benchmarks/distributed.py [--updates 20] [--repeats 3]
+    python benchmarks/distributed.py [--updates 20] [--speed-updates 8] [--repeats 3]
 
 The first table trains a small model on the embedded corpus in 64 bits, with dropout and Adam, and compares its weights
 with those of one process. The second trains a larger one in 32 bits: target tokens per second (the median over updates
@@ -51,6 +51,7 @@ LARGE = [
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--updates", type=int, default=20)
+    parser.add_argument("--speed-updates", type=int, default=8, help="of the larger model")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -60,7 +61,7 @@ def main() -> None:
         for repeat in range(options.repeats):
             for name in LAYOUTS:
                 run = Path(folder) / f"speed-{repeat}-{folder_name(name)}"
-                memory[name] = max(memory[name], train(run, name, LARGE, options.updates))
+                memory[name] = max(memory[name], train(run, name, LARGE, options.speed_updates))
                 speeds[name].append(speed(run))
     sys.stdout.write("| layout | largest difference of a weight | MB of a process | target tokens per second |\n")
     sys.stdout.write("|---|---|---|---|\n")

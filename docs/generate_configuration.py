@@ -17,6 +17,7 @@ from seqexp.average import AverageConfig
 from seqexp.catalog import CATALOG, import_config
 from seqexp.config.command import config_dir
 from seqexp.data.prepare import PrepareConfig
+from seqexp.eval_lm import EvalLMConfig
 from seqexp.generate import GenerateConfig
 from seqexp.interactive import InteractiveConfig
 from seqexp.runs.__main__ import RunsConfig
@@ -32,6 +33,7 @@ COMMANDS = {
     "train": TrainConfig,
     "generate": GenerateConfig,
     "validate": ValidateConfig,
+    "eval_lm": EvalLMConfig,
     "average": AverageConfig,
     "interactive": InteractiveConfig,
     "score": ScoreConfig,

@@ -13,12 +13,15 @@ from seqexp.runtime.errors import UserError
 
 CATALOG: dict[str, dict[str, str]] = {
     "task": {
+        "language_modeling": "seqexp.tasks.language_modeling:LanguageModelingConfig",
         "translation": "seqexp.tasks.translation:TranslationConfig",
     },
     "model": {
         "transformer": "seqexp.models.transformer:TransformerConfig",
+        "transformer_lm": "seqexp.models.transformer_lm:TransformerLMConfig",
     },
     "criterion": {
+        "adaptive_loss": "seqexp.criterions.adaptive_loss:AdaptiveLossConfig",
         "cross_entropy": "seqexp.criterions.cross_entropy:CrossEntropyConfig",
         "label_smoothed_cross_entropy": "seqexp.criterions.label_smoothed_cross_entropy:LabelSmoothedCrossEntropyConfig",
     },
@@ -72,12 +75,21 @@ CATALOG: dict[str, dict[str, str]] = {
     },
     "generator": {
         "beam": "seqexp.generators.beam:BeamSearchConfig",
+        "constrained_beam": "seqexp.generators.constrained_beam:ConstrainedBeamConfig",
+        "diverse_beam": "seqexp.generators.diverse_beam:DiverseBeamConfig",
+        "diverse_siblings": "seqexp.generators.diverse_siblings:DiverseSiblingsConfig",
         "greedy": "seqexp.generators.greedy:GreedyConfig",
+        "mbr": "seqexp.generators.mbr:MBRConfig",
+        "sampling": "seqexp.generators.sampling:SamplingConfig",
     },
     "scorer": {
+        "bert_score": "seqexp.scorers.bert_score:BERTScoreConfig",
         "bleu": "seqexp.scorers.bleu:BLEUConfig",
         "chrf": "seqexp.scorers.chrf:ChrFConfig",
+        "meteor": "seqexp.scorers.meteor:METEORConfig",
+        "rouge": "seqexp.scorers.rouge:ROUGEConfig",
         "ter": "seqexp.scorers.ter:TERConfig",
+        "wer": "seqexp.scorers.wer:WERConfig",
     },
     "tracker": {
         "mlflow": "seqexp.trackers.mlflow:MLflowConfig",
@@ -86,6 +98,7 @@ CATALOG: dict[str, dict[str, str]] = {
     "corpus": {
         "embedded": "seqexp.corpora.embedded:EmbeddedCorpusConfig",
         "parallel": "seqexp.corpora.parallel:ParallelCorpusConfig",
+        "text": "seqexp.corpora.text:TextCorpusConfig",
     },
     "tokenizer": {
         "moses": "seqexp.tokenizers.moses:MosesConfig",

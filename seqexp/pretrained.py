@@ -5,7 +5,7 @@ model = load_model("outputs/default/0123456789ab")
 model.translate(["A dog runs."])
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,15 +19,17 @@ from seqexp.config.build import build
 from seqexp.config.saved import from_saved
 from seqexp.data.batching import BatchLimits
 from seqexp.distributed.base import Device
-from seqexp.generators.base import Generator, GeneratorConfig
-from seqexp.generators.batches import evaluation_batches, generate_batches
-from seqexp.models.base import ModelConfig, Seq2SeqModel
+from seqexp.generators.base import GeneratorConfig
+from seqexp.models.base import LanguageModel, Model, ModelConfig
 from seqexp.plugins import load_plugins
 from seqexp.precisions.base import Precision, PrecisionConfig
 from seqexp.runs.directory import RunDirectory, open_run
 from seqexp.runtime.errors import UserError
 from seqexp.scorers.base import ScorerConfig
 from seqexp.tasks.base import Task, TaskConfig
+from seqexp.trained_model import ScoredText as ScoredText
+from seqexp.trained_model import TrainedModel as TrainedModel
+from seqexp.trained_model import Translation as Translation
 from seqexp.training.config import CheckpointConfig, metric_name
 
 T = TypeVar("T")
@@ -39,76 +41,6 @@ class DataPlace:
 
     data: str | None = None
     """Data directory; null: the one that the run was trained on."""
-
-
-@dataclass(frozen=True)
-class Translation:
-    """One hypothesis as text."""
-
-    text: str
-    score: float
-    """What hypotheses are ranked by, in nats; normalised as the generator says."""
-    tokens: list[str]
-    """As the model wrote it, before the text stages were undone; ends in `</s>`."""
-    token_scores: list[float]
-    """Log-probability of each token, in nats."""
-
-
-NOTHING = Translation(text="", score=0.0, tokens=[], token_scores=[])
-"""Of an empty line."""
-
-
-@dataclass
-class TrainedModel:
-    """One model, or several that vote, with the text stages and the generator that they were trained with."""
-
-    task: Task
-    models: Sequence[Seq2SeqModel]
-    generator: Generator
-    precision: Precision
-    """That of the training, so that scores are those of the validation."""
-    limits: BatchLimits
-
-    def translate(self, sentences: Sequence[str]) -> list[str]:
-        """The best translation of each sentence; empty where the search found none."""
-        return [best_text(translations) for translations in self.nbest(sentences)]
-
-    def nbest(self, sentences: Sequence[str]) -> list[list[Translation]]:
-        """The translations of each sentence, best first, as many as the generator's `nbest` says.
-
-        Raises:
-            TypeError: one string instead of a list.
-        """
-        if isinstance(sentences, str):
-            raise TypeError("give a list of sentences: [text]")
-        split = self.task.encode(sentences)
-        found = dict(self.generate(split))
-        return [found[number] for number in range(len(sentences))]
-
-    def generate(self, split: Any) -> Iterator[tuple[int, list[Translation]]]:
-        """Translate a split; yields numbers of examples with their translations, short sentences first."""
-        batches = evaluation_batches(split, self.limits)
-        for number, hypotheses in generate_batches(self.generator, self.models, batches, self.precision):
-            if not split.source_text(number).strip():
-                yield number, [NOTHING]  # whatever a model would make up of an empty line
-                continue
-            yield (
-                number,
-                [
-                    Translation(
-                        text=self.task.decode(hypothesis.tokens),
-                        score=hypothesis.score,
-                        tokens=self.task.symbols(hypothesis.tokens),
-                        token_scores=hypothesis.positional_scores.tolist(),
-                    )
-                    for hypothesis in hypotheses
-                ],
-            )
-
-
-def best_text(translations: Sequence[Translation]) -> str:
-    """The first of the translations; empty where the search found none, as with weights that are not finite."""
-    return translations[0].text if translations else ""
 
 
 def load_model(
@@ -147,7 +79,9 @@ def load_model(
     models = [_load_weights(each, weights, load_task(each, trust), precision, trust) for each in checkpoints]
     generator = generator or saved_generator(first, trust)
     limits = BatchLimits(max_tokens=max_tokens, max_sentences=None)
-    return TrainedModel(task, models, task.build_generator(generator), precision, limits)
+    searcher = task.build_generator(generator)
+    searcher.fuse(partial(_language_model, task=task, precision=precision, trust=trust))
+    return TrainedModel(task, models, searcher, precision, limits)
 
 
 def find_checkpoint(path: str | Path, which: str, trust: Sequence[str] = ()) -> Checkpoint:
@@ -242,15 +176,30 @@ def load_data(checkpoint: Checkpoint, data: str | None = None, trust: Sequence[s
 
 def _load_weights(
     checkpoint: Checkpoint, weights: Weights, task: Task, precision: Precision, trust: Sequence[str]
-) -> Seq2SeqModel:
+) -> Model:
     checkpoint.verify()
     config = _config(checkpoint.config()["model"], ModelConfig, str(checkpoint.path), trust)
     model = task.build_model(config)
     model.load_state_dict(checkpoint.weights(weights))
-    assert isinstance(model, Seq2SeqModel)
     model.to(precision.device)
     precision.prepare(model)
     return model.eval()
+
+
+def _language_model(path: str, task: Task, precision: Precision, trust: Sequence[str]) -> LanguageModel:
+    """The best checkpoint of a language model's run, for a search among the outputs of `task`.
+
+    Raises:
+        UserError: it is another kind of model, or has another vocabulary.
+    """
+    checkpoint = find_checkpoint(path, "best", trust)
+    its_task = load_task(checkpoint, trust)
+    model = _load_weights(checkpoint, Weights.validated, its_task, precision, trust)
+    if not isinstance(model, LanguageModel):
+        raise UserError(f"generator.lm={path} is a {type(model).__name__}; give a language model")
+    if its_task.vocabularies().get("target") != task.vocabularies().get("target"):
+        raise UserError(f"generator.lm={path}: its vocabulary is not that of the model's outputs")
+    return model
 
 
 def _numbered(store: CheckpointStore, which: str) -> Checkpoint:

@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from seqexp.config import mistakes
 from seqexp.config.base import OptionError
 from seqexp.runtime.errors import UserError
+from seqexp.runtime.interrupts import INTERRUPTED, raise_interrupts
 from seqexp.runtime.secrets import MaskedStream, mask
 
 Config = TypeVar("Config")
@@ -108,6 +109,7 @@ def run(
     sys.argv[1:] = flags_first(sys.argv[1:])
     application = hydra.main(version_base="1.3", config_path=config_dir(), config_name=name)(job)
     try:
+        raise_interrupts()
         groups = prepare()
         register(name, config_class, groups)
         mistakes.refuse_unknown_flags(sys.argv[1:], lambda: _known_keys(name, []))
@@ -134,7 +136,7 @@ def run(
         _leave(UserError(message), trace_wanted)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise SystemExit(INTERRUPTED) from None
 
 
 def typed(node: DictConfig, config_class: type[Config]) -> Config:

@@ -19,7 +19,7 @@ class Corpus(ABC):
     """Raw text in UTF-8 files, one sentence a line; a field (a language) is one side of every example."""
 
     kind: str
-    """What an example is: `parallel`."""
+    """What an example is: `parallel` sentences, or a line of `text`."""
 
     @abstractmethod
     def fields(self) -> list[str]:

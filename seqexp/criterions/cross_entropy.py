@@ -62,7 +62,8 @@ def summed_cross_entropy(
         ValueError: the batch has no targets, or the model does not give what comes before its scores.
     """
     output, targets = output_and_targets(model, batch)
-    states, projection = output.states.flatten(0, 1), output.projection
+    states = output.states.flatten(0, 1)
+    projection = output.projection if isinstance(output.projection, nn.Linear) else None
     if projection is None and chunk_size:
         right = f"{type(model).__name__} gives its scores only; use criterion.chunk_size=0"
         require(False, "criterion.chunk_size", chunk_size, right)

@@ -1,5 +1,6 @@
 """What a model is given: batches of padded token indices."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -41,3 +42,18 @@ class PairBatch(Batch):
     """The decoder's input, int64 [B, T]: `</s>` and then the target without its last token. None without targets."""
     target_tokens: Tensor | None = None
     """int64 [B, T], each row ends in `</s>`."""
+    prefix_tokens: Tensor | None = None
+    """What hypotheses have to begin with, int64 [B, P], padded on the right. None: with anything."""
+    constraints: Sequence[Sequence[Sequence[int]]] | None = None
+    """For each sentence the phrases that hypotheses have to contain, if the search can see to that."""
+
+
+@dataclass(frozen=True)
+class TextBatch(Batch):
+    """Sequences of text for language models. T is the padded width; padding has the vocabulary's `pad` index."""
+
+    previous_tokens: Tensor
+    """What stands before each target: `</s>`, or the last token of the text so far, and then the sequence without its
+    last token, int64 [B, T]."""
+    target_tokens: Tensor | None = None
+    """The sequence itself, int64 [B, T]. None without targets."""

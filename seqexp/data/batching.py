@@ -165,6 +165,16 @@ class EpochPlan:
         return self.examples[self.offsets[batch] : self.offsets[batch + 1]]
 
 
+class EqualSizes(EpochPlan):
+    """Batches whose examples are all of one size, short ones first, so that there is no padding."""
+
+    def __init__(self, sizes: Integers, limits: BatchLimits) -> None:
+        super().__init__(sizes, None, limits, order=Order.by_length)
+        changes = np.flatnonzero(np.diff(sizes[self.examples])) + 1
+        self.offsets = np.union1d(self.offsets, changes)
+        self.batch_order = np.arange(len(self.offsets) - 1)
+
+
 def _narrow(sizes: Integers) -> Integers:
     """Sizes in 16 bits where they fit: numpy then sorts by radix, several times faster."""
     return sizes.astype(np.uint16) if len(sizes) and int(sizes.max()) < 2**16 else sizes

@@ -3,7 +3,7 @@
 import functools
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -135,6 +135,24 @@ def encode_field(
         scratch.delete()
         raise
     logger.info("%s: %s in %.1f s", field.text, "encoded" if draw is None else "drawn", time.monotonic() - started)
+    return TemporaryStore(prefix, scratch)
+
+
+def store_of_lines(lines: Iterable[Integers], vocabulary_size: int) -> TokenStore:
+    """Indices of lines in temporary files, such as those of a text that was not prepared.
+
+    Raises:
+        UserError: the temporary files cannot be written.
+    """
+    scratch = ScratchDirectory()
+    prefix = scratch.path / "text"
+    try:
+        with TokenStoreWriter(prefix, token_dtype(vocabulary_size)) as writer:
+            for line in lines:
+                writer.write(line, np.array([len(line)]))
+    except OSError as error:
+        scratch.delete()
+        raise UserError(f"{scratch.path}: {error.strerror}; set TMPDIR to a folder with more room") from error
     return TemporaryStore(prefix, scratch)
 
 

@@ -95,7 +95,7 @@ class SplitRecord:
 @dataclass(frozen=True)
 class Manifest:
     kind: str
-    """Kind of corpus: `parallel`."""
+    """Kind of corpus: `parallel` or `text`."""
     fields: list[str]
     """The source first."""
     source: str

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from seqexp.data.batching import BatchLimits, EpochPlan, Integers, Order
 from seqexp.data.encoding import Draw, FieldText, encode_field
+from seqexp.data.fields import find_split, open_field
 from seqexp.data.indexed import TokenStore
-from seqexp.data.manifest import Manifest, SplitRecord
+from seqexp.data.manifest import Manifest
 from seqexp.data.padding import Padding, Widths
 from seqexp.data.stages import Catalog, load_vocabulary
 from seqexp.data.text import lines_of
@@ -107,17 +108,16 @@ class PairSplit:
             UserError: the directory holds no sentence pairs or no such split, or a file is missing or corrupt.
         """
         manifest = manifest or Manifest.load(directory)
-        record = _find_split(directory, manifest, split)
+        if manifest.target is None:
+            raise UserError(f"{directory}: the data is {manifest.kind}, not sentence pairs")
+        record = find_split(directory, manifest, split)
         source, target = source or manifest.source, target or manifest.target
         assert target is not None
         encodings, stores = {}, {}
         for field in (source, target):
             if catalog is not None:
                 encodings[field] = FieldText.of(directory, manifest, split, field, catalog, trust)
-            if record.fields[field].tokens is None:
-                stores[field] = _encode(encodings[field], record)
-            else:
-                stores[field] = _open_store(directory / f"{split}.{field}", record, field, verify=verify)
+            stores[field] = open_field(directory, split, record, field, encodings.get(field), verify=verify)
         was_cut = "truncated" in record.dropped
         return cls(
             name=split,
@@ -168,7 +168,7 @@ class PairSplit:
         if not too_long.any():
             return self
         limits = f"{max_source_size} source or {max_target_size} target tokens"
-        what = f"{self.name}: {_describe(too_long)} longer than {limits}"
+        what = f"{self.name}: {numbered(too_long)} longer than {limits}"
         if policy is LongExamples.error:
             raise UserError(f"{what}; drop or truncate them, or allow more")
         if policy is LongExamples.truncate:
@@ -243,39 +243,6 @@ class PairSplit:
         return EpochPlan(source, target, limits, order=order, seed=seed, epoch=epoch, numbers=self.numbers)
 
 
-def _find_split(directory: Path, manifest: Manifest, split: str) -> SplitRecord:
-    if manifest.target is None:
-        raise UserError(f"{directory}: the data is {manifest.kind}, not sentence pairs")
-    if split not in manifest.splits:
-        raise UserError(f"{directory}: no split {split!r}, only {', '.join(manifest.splits) or 'vocabularies'}")
-    return manifest.splits[split]
-
-
-def _open_store(prefix: Path, record: SplitRecord, field: str, *, verify: bool) -> TokenStore:
-    store = TokenStore(prefix)
-    if len(store) != record.num_examples:
-        raise UserError(f"{prefix}: {len(store)} sequences, the manifest says {record.num_examples}")
-    if verify:
-        tokens, index = record.fields[field].tokens, record.fields[field].index
-        assert tokens is not None
-        assert index is not None
-        store.verify(tokens.sha256, index.sha256)
-    return store
-
-
-def _encode(encoding: FieldText, record: SplitRecord) -> TokenStore:
-    """The store of a side of which the data directory keeps the raw text only."""
-    encoding.verify()
-    store = encode_field(encoding, num_workers=None)
-    found, expected = (len(store), store.num_tokens), (record.num_examples, record.fields[encoding.field].num_tokens)
-    if found != expected:
-        raise UserError(
-            f"{encoding.text}: {found[0]} lines and {found[1]} tokens, the manifest says {expected[0]} and "
-            f"{expected[1]}: prepare the data again with the libraries that are installed now"
-        )
-    return store
-
-
 def _cut(sizes: NDArray[np.int32], maximum: int | None) -> Integers:
     return sizes if maximum is None else np.minimum(sizes, np.int32(maximum))
 
@@ -284,7 +251,8 @@ def _exceeds(sizes: Integers, maximum: int | None) -> NDArray[np.bool_]:
     return np.zeros(len(sizes), dtype=np.bool_) if maximum is None else sizes > maximum
 
 
-def _describe(mask: NDArray[np.bool_]) -> str:
+def numbered(mask: NDArray[np.bool_]) -> str:
+    """How many examples, of how many, and the numbers of the first."""
     numbers = np.flatnonzero(mask)
     first = ", ".join(str(number) for number in numbers[:NUM_NAMED_EXAMPLES])
     more = ", ..." if len(numbers) > NUM_NAMED_EXAMPLES else ""

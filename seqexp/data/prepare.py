@@ -147,7 +147,7 @@ def _inspect(config: PrepareConfig, corpus: Corpus, catalog: Catalog, generated:
     reused = None if config.reuse is None else Reused(Path(config.reuse))
     if reused is not None:
         reused.check(fields, config.stages(), config.vocabulary, catalog)
-    given = config.vocabulary.given(fields) if reused is None else reused.vocabulary_files()
+    given = config.vocabulary.given(fields) if reused is None else reused.vocabulary_files(fields)
     vocabularies = {name: Vocabulary.load(path) for name, path in given.items()}
     paths = corpus.splits(generated)
     alignments = corpus.alignments()

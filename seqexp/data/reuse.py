@@ -35,9 +35,11 @@ class Reused:
     ) -> None:
         """
         Raises:
-            UserError: it was made with other languages, text stages or kinds of vocabulary than are asked for now.
+            UserError: it lacks a language, or was made with other text stages or kinds of vocabulary than are asked for
+                now.
         """
-        if self.manifest.fields != list(fields):
+        # One language of two is enough: a language model of what a translation model writes.
+        if [field for field in self.manifest.fields if field in fields] != list(fields):
             self._refuse("languages", ", ".join(self.manifest.fields), ", ".join(fields))
         if self.manifest.joint_vocabulary != vocabulary.joint:
             self._refuse("vocabulary.joint", self.manifest.joint_vocabulary, vocabulary.joint)
@@ -67,9 +69,9 @@ class Reused:
             shutil.copyfile(self.directory / name, directory / name)
         return None, [directory / name for name in files]
 
-    def vocabulary_files(self) -> dict[str, Path]:
+    def vocabulary_files(self, fields: Sequence[str]) -> dict[str, Path]:
         """By field."""
-        return {field: self.directory / record.file.name for field, record in self.manifest.vocabularies.items()}
+        return {field: self.directory / self.manifest.vocabularies[field].file.name for field in fields}
 
     def content(self) -> list[Any]:
         """What makes a difference to the data prepared with it."""

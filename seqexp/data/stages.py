@@ -10,7 +10,7 @@ from seqexp.config.base import ComponentConfig
 from seqexp.config.build import build
 from seqexp.config.saved import COMPONENT, from_saved, to_saved
 from seqexp.data.manifest import MANIFEST, Manifest, StageRecord, VocabularyRecord, file_record, verify_file
-from seqexp.data.vocabulary import Vocabulary
+from seqexp.data.vocabulary import EOS, Vocabulary
 from seqexp.runtime.errors import UserError
 from seqexp.tokenizers.base import Tokenizer, TokenizerConfig
 
@@ -33,11 +33,26 @@ class TextStages:
             lines = stage.encode_lines(lines)
         return lines
 
+    def word_starts(self, tokens: Sequence[str]) -> list[bool]:
+        """For each token of a line whether a word begins with it; `</s>` is one.
+
+        Raises:
+            UserError: the last stage does not tell.
+        """
+        starts = self.stages[-1].word_starts(tokens)
+        if starts is None:
+            raise UserError(f"the tokens of {type(self.stages[-1]).__name__} do not tell where words begin")
+        return [begins or token == EOS for begins, token in zip(starts, tokens, strict=True)]
+
     def decode(self, tokens: str) -> str:
         """Text from tokens separated by single spaces."""
         for stage in reversed(self.stages):
             tokens = stage.decode(tokens)
         return tokens
+
+    def joined(self, tokens: str) -> str:
+        """The same with the last stage alone undone, the subwords; with a single stage, all of it."""
+        return self.stages[-1].decode(tokens) if self.stages else tokens
 
 
 def stage_name(config: TokenizerConfig, group: str, catalog: Catalog) -> str:

@@ -7,7 +7,8 @@ from seqexp.data.batching import BatchLimits, Order
 from seqexp.data.loader import micro_batches
 from seqexp.data.split import Split
 from seqexp.generators.base import Generator, Hypothesis
-from seqexp.models.base import Seq2SeqModel
+from seqexp.models.base import Model
+from seqexp.models.prompted import searchable
 from seqexp.precisions.base import Precision
 
 
@@ -25,11 +26,12 @@ def evaluation_batches(
 
 
 def generate_batches(
-    generator: Generator, models: Sequence[Seq2SeqModel], batches: Iterable[Batch], precision: Precision
+    generator: Generator, models: Sequence[Model], batches: Iterable[Batch], precision: Precision
 ) -> Iterator[tuple[int, list[Hypothesis]]]:
     """Yields (number of the example, its hypotheses from best to worst), in the order of the batches."""
+    searched = [searchable(model) for model in models]
     for batch in batches:
         assert isinstance(batch, PairBatch)
         with precision.autocast():
-            found = generator.generate(models, batch.to(precision.device))
+            found = generator.generate(searched, batch.to(precision.device))
         yield from zip(batch.indices.tolist(), found, strict=True)

@@ -5,6 +5,7 @@ Shapes: B sentences still in the batch, k beams, C candidates for the next step 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,6 +40,9 @@ class Candidates:
     """Continuations of the prefixes of each sentence, all [B, C] with C at least the number of beams.
 
     Of the first k, those that end in `</s>` become hypotheses; the first k that do not end are the next prefixes.
+
+    With several groups, candidate j belongs to group j % `num_groups`, as beam j does. Each group has equally many
+    beams and candidates, and its next prefixes come from its own.
     """
 
     scores: Tensor
@@ -47,6 +51,11 @@ class Candidates:
     """The last word, int64."""
     beams: Tensor
     """Number of the prefix that is continued, int64."""
+    num_groups: int = 1
+
+    def ends(self, eos: int) -> Tensor:
+        """True for those that may become hypotheses, bool [B, C]."""
+        return self.tokens.eq(eos) & self.scores.ne(float("-inf"))
 
 
 class BeamSearch(Search):
@@ -59,12 +68,13 @@ class BeamSearch(Search):
     A search for fewer than k hypotheses leaves a sentence as soon as no prefix of it can become better than what it has
     (`Search.bound`): the result is the same, since prefixes can only lose probability.
 
-    A subclass may replace, besides what it may of any `Search`, `candidates`: which continuations are looked at. None
-    may have a higher score than the prefix that it continues.
+    A subclass may replace, besides what it may of any `Search`, `candidates`: which continuations are looked at (none
+    may have a higher score than the prefix that it continues); and `num_beams`.
     """
 
-    def __init__(self, config: BeamSearchConfig, *, eos: int, pad: int, unk: int, start: int | None = None) -> None:
-        super().__init__(config, eos=eos, pad=pad, unk=unk, start=start)
+    def __init__(self, config: BeamSearchConfig, **words: Any) -> None:
+        """`words`: as `Search` takes them."""
+        super().__init__(config, **words)
         self.config = config
 
     @torch.no_grad()
@@ -77,13 +87,14 @@ class BeamSearch(Search):
         scores = torch.zeros(batch.num_sentences, 1, device=device)
         # One row a sentence in the first step, whose beams would all be equal.
         log_probs = predictor.log_probs(last.flatten())
-        num_beams = min(self.config.beam_size, log_probs.shape[1] - 1)
+        num_beams = self.num_beams(log_probs.shape[1])
         history = History(batch.num_sentences, num_beams, max(max_lengths) + 1, self.eos, device)
         best = _Best(self, batch.num_sentences, torch.tensor(max_lengths, device=device))
         previous = last.new_empty(batch.num_sentences, 0)
         for number in range(max(max_lengths) + 1):
             ending = [max_lengths[sentence] == number for sentence in active]
             step = Step(
+                batch=batch,
                 number=number,
                 log_probs=log_probs,
                 scores=scores,
@@ -94,7 +105,7 @@ class BeamSearch(Search):
             )
             self.restrict(step)
             candidates = self.candidates(step, num_beams)
-            ends = candidates.tokens.eq(self.eos) & candidates.scores.ne(float("-inf"))
+            ends = candidates.ends(self.eos)
             first = slice(num_beams)
             done = history.finish(number, candidates.beams[:, first], candidates.scores[:, first], ends[:, first])
             beams, last, scores = _continue(candidates, ends, num_beams)
@@ -118,6 +129,10 @@ class BeamSearch(Search):
             previous = torch.cat([previous[rows], last.view(-1, 1)], dim=1)
             log_probs = predictor.log_probs(last.flatten())
         return self.finished(models, batch, self._hypotheses(history.trace()))
+
+    def num_beams(self, num_words: int) -> int:
+        """k: as many as the config says, but no more than there are candidates in the first step."""
+        return min(self.config.beam_size, num_words - 1)
 
     def candidates(self, step: Step, num_beams: int) -> Candidates:
         """Choose from the log-probabilities of a step, which `restrict` has seen: here the 2k likeliest, best first.
@@ -209,9 +224,10 @@ def _possible(scores: Tensor) -> Tensor:
 
 def _continue(candidates: Candidates, ends: Tensor, num_beams: int) -> tuple[Tensor, Tensor, Tensor]:
     """The next prefixes, all [B, k]: the prefixes they continue, their last words and scores."""
-    num_candidates = ends.shape[1]
+    num_candidates, num_groups = ends.shape[1], candidates.num_groups
     order = ends * num_candidates + torch.arange(num_candidates, device=ends.device)
-    chosen = order.topk(num_beams, dim=1, largest=False).indices
+    order = order.view(len(ends), -1, num_groups)
+    chosen = order.topk(num_beams // num_groups, dim=1, largest=False).values.flatten(1) % num_candidates
     beams, tokens, scores, ended = (
         x.gather(1, chosen) for x in (candidates.beams, candidates.tokens, candidates.scores, ends)
     )

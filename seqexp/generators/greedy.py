@@ -35,6 +35,7 @@ class Greedy(Search):
         for number in range(max(max_lengths) + 1):
             ending = [max_lengths[sentence] == number for sentence in active]
             step = Step(
+                batch=batch,
                 number=number,
                 log_probs=predictor.log_probs(last),
                 scores=scores.sum(dim=1, keepdim=True),

@@ -24,8 +24,8 @@ class WordLogProbs:
     def __call__(self, output: ModelOutput, temperature: float = 1.0) -> Tensor:
         """Of the words after the last position of `output`, float32 [R, V]; valid until the next call."""
         states, projection = output.states[:, -1], output.projection
-        if projection is None or not _plain(states, projection):
-            scores = (states if projection is None else projection(states)).float()
+        if not isinstance(projection, nn.Linear) or not _plain(states, projection):
+            scores = output.logits[:, -1].float()
             return (scores if temperature == 1 else scores / temperature).log_softmax(dim=1)
         num_rows, num_words = len(states), projection.out_features
         self._log_probs = log_probs = _sized(self._log_probs, num_rows, num_words, states)

@@ -7,7 +7,8 @@ from functools import cached_property
 from torch import Tensor, nn
 
 from seqexp.config.base import ComponentConfig
-from seqexp.data.batch import Batch, PairBatch
+from seqexp.data.batch import Batch, PairBatch, TextBatch
+from seqexp.modules.adaptive import AdaptiveSoftmax
 from seqexp.modules.state import DecoderState
 
 
@@ -26,7 +27,7 @@ class ModelOutput:
 
     states: Tensor
     """What `projection` makes scores of, [B, T, D]; the scores themselves, [B, T, V], where that is None."""
-    projection: nn.Linear | None = None
+    projection: nn.Linear | AdaptiveSoftmax | None = None
     """From D to V."""
 
     @cached_property
@@ -92,6 +93,10 @@ class Seq2SeqModel(Model):
     max_source_positions: int
     max_target_positions: int
 
+    def max_output_size(self, source_size: int) -> int:
+        """Longest target, `</s>` included, for a source of so many tokens."""
+        return self.max_target_positions
+
     @abstractmethod
     def encode(self, source_tokens: Tensor, source_lengths: Tensor) -> Encoded:
         """Read the source, int64 [B, S]."""
@@ -124,3 +129,26 @@ class Seq2SeqModel(Model):
         assert isinstance(batch, PairBatch)
         assert batch.previous_tokens is not None
         return self.decode(batch.previous_tokens, self.encode(batch.source_tokens, batch.source_lengths))
+
+
+class LanguageModel(Model):
+    """Predicts each token of a text from those before it, and can run one token at a time."""
+
+    max_target_positions: int
+    """Longest sequence in tokens."""
+
+    @abstractmethod
+    def initial_state(self) -> DecoderState:
+        """The state before the first token, for any number of rows."""
+
+    @abstractmethod
+    def decode(self, tokens: Tensor, state: DecoderState | None = None) -> ModelOutput:
+        """Scores of what follows each of `tokens`, int64 [R, T].
+
+        Without a state the whole sequence is given. With one, `tokens` are those that follow what the state has seen,
+        any number of them, the same for all rows and without padding, and the state is advanced.
+        """
+
+    def forward(self, batch: Batch) -> ModelOutput:
+        assert isinstance(batch, TextBatch)
+        return self.decode(batch.previous_tokens)

@@ -9,11 +9,11 @@ from enum import StrEnum
 from torch import Tensor, nn
 
 from seqexp.config.base import require
-from seqexp.models.base import Encoded, ModelConfig, ModelOutput, Seq2SeqModel
+from seqexp.models.base import Encoded, ModelOutput, Seq2SeqModel
 from seqexp.models.transformer_decoder import DecoderConfig, TransformerDecoder, TransformerState
 from seqexp.models.transformer_encoder import EncoderConfig, TransformerEncoder
-from seqexp.models.transformer_stack import StackOptions
-from seqexp.modules.activations import Activation
+from seqexp.models.transformer_stack import TransformerOptions
+from seqexp.modules.adaptive import AdaptiveSoftmax
 from seqexp.modules.embeddings import token_embedding
 from seqexp.modules.state import DecoderState
 
@@ -21,13 +21,13 @@ from seqexp.modules.state import DecoderState
 class ShareEmbeddings(StrEnum):
     none = "none"
     decoder = "decoder"
-    """The decoder's input and output."""
+    """The decoder's input and output (the input alone with `decoder.adaptive_softmax`)."""
     all = "all"
     """The encoder's input too: needs a joint vocabulary."""
 
 
 @dataclass
-class TransformerConfig(ModelConfig):
+class TransformerConfig(TransformerOptions):
     """The defaults are a small modern model; fairseq's `transformer` is the preset `transformer_base`."""
 
     _target_: str = "seqexp.models.transformer.Transformer"
@@ -35,27 +35,13 @@ class TransformerConfig(ModelConfig):
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     share_embeddings: ShareEmbeddings = ShareEmbeddings.all
     """Which token embeddings are one table; `all` needs a joint vocabulary."""
-    activation: Activation = Activation.relu
-    """Of the feed-forward networks."""
-    dropout: float = 0.1
-    """On embeddings and on the output of every sub-block, before it is added to the residual."""
-    attention_dropout: float = 0.0
-    """On attention weights. More than 0 takes a slower attention kernel."""
-    activation_dropout: float = 0.0
-    """After the activation of the feed-forward networks."""
-    scale_embeddings: bool = True
-    """Multiply token embeddings by the square root of the stack's width."""
-    normalize_embeddings: bool = False
-    """A LayerNorm on the sum of token and position embeddings."""
     max_source_positions: int = 1024
     """Longest source in tokens, with `</s>`."""
     max_target_positions: int = 1024
     """Longest target in tokens, with `</s>`."""
 
     def __post_init__(self) -> None:
-        for name in ("dropout", "attention_dropout", "activation_dropout"):
-            value = getattr(self, name)
-            require(0 <= value < 1, name, value, "it must be at least 0 and less than 1")
+        super().__post_init__()
         for name in ("max_source_positions", "max_target_positions"):
             require(getattr(self, name) > 0, name, getattr(self, name), "it must be positive")
 
@@ -85,15 +71,7 @@ class Transformer(Seq2SeqModel):
         _check(config, source_vocabulary_size, target_vocabulary_size)
         self.max_source_positions = config.max_source_positions
         self.max_target_positions = config.max_target_positions
-        options = StackOptions(
-            padding_index=padding_index,
-            dropout=config.dropout,
-            attention_dropout=config.attention_dropout,
-            activation_dropout=config.activation_dropout,
-            activation=config.activation,
-            scale_embeddings=config.scale_embeddings,
-            normalize_embeddings=config.normalize_embeddings,
-        )
+        options = config.stack_options(padding_index)
         embedding = token_embedding(source_vocabulary_size, config.encoder.hidden_size, padding_index)
         self.encoder = TransformerEncoder(config.encoder, options, embedding, config.max_source_positions)
         if config.share_embeddings != ShareEmbeddings.all:
@@ -108,11 +86,10 @@ class Transformer(Seq2SeqModel):
         )
 
     def token_tensors(self) -> dict[str, str]:
-        return {
-            "encoder.embedding.tokens.weight": "source",
-            "decoder.embedding.tokens.weight": "target",
-            "decoder.output_projection.weight": "target",
-        }
+        tensors = {"encoder.embedding.tokens.weight": "source", "decoder.embedding.tokens.weight": "target"}
+        if isinstance(self.decoder.output_projection, nn.Linear):
+            tensors["decoder.output_projection.weight"] = "target"
+        return tensors
 
     def encode(self, source_tokens: Tensor, source_lengths: Tensor) -> Encoded:
         encoded: Encoded = self.encoder(source_tokens)
@@ -136,8 +113,10 @@ class Transformer(Seq2SeqModel):
         return self.encoder.layers.layerdrop > 0 or self.decoder.layers.layerdrop > 0
 
 
-def _output_projection(config: TransformerConfig, embedding: nn.Embedding) -> nn.Linear:
+def _output_projection(config: TransformerConfig, embedding: nn.Embedding) -> nn.Linear | AdaptiveSoftmax:
     num_words = embedding.num_embeddings
+    if config.decoder.adaptive_softmax.cutoffs:
+        return config.decoder.adaptive_output(num_words)
     projection = nn.Linear(config.decoder.projected_size, num_words, bias=False)
     if config.share_embeddings == ShareEmbeddings.none:
         nn.init.normal_(projection.weight, std=config.decoder.projected_size**-0.5)
@@ -148,7 +127,7 @@ def _output_projection(config: TransformerConfig, embedding: nn.Embedding) -> nn
 
 def _check(config: TransformerConfig, source_vocabulary_size: int, target_vocabulary_size: int) -> None:
     encoder, decoder, sharing = config.encoder, config.decoder, config.share_embeddings
-    if sharing != ShareEmbeddings.none:
+    if sharing != ShareEmbeddings.none and not decoder.adaptive_softmax.cutoffs:
         sizes = decoder.embedding_size, decoder.projected_size
         right = f"it needs decoder.input_size={sizes[0]} equal to decoder.output_size={sizes[1]}"
         require(sizes[0] == sizes[1], "share_embeddings", sharing, right)

@@ -3,7 +3,7 @@
 Shapes: B sentences, R rows = B x beams, S source length, T target length, D width, V target vocabulary.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +11,30 @@ from torch import Tensor, nn
 from seqexp.config.base import require
 from seqexp.models.base import Encoded
 from seqexp.models.transformer_stack import InputEmbedding, StackConfig, StackOptions, layer_options
+from seqexp.modules.adaptive import AdaptiveInput, AdaptiveSoftmax
 from seqexp.modules.layers import DecoderLayer, LayerStack, LayerState
 from seqexp.modules.state import DecoderState, GrowingCache
 
 
 @dataclass
-class DecoderConfig(StackConfig):
-    """The decoder."""
+class AdaptiveSoftmaxConfig:
+    """Output words in bands of falling frequency (Grave et al. 2016, arXiv 1609.04309)."""
+
+    cutoffs: list[int] = field(default_factory=list)
+    """Where bands begin, as numbers of words, the most frequent first; empty: one softmax over all words."""
+    factor: float = 4.0
+    """By which the width of states falls from band to band."""
+    dropout: float = 0.0
+    """On the narrower states."""
+
+    def __post_init__(self) -> None:
+        require(self.factor >= 1, "factor", self.factor, "at least 1")
+        require(0 <= self.dropout < 1, "dropout", self.dropout, "it must be at least 0 and less than 1")
+
+
+@dataclass
+class CausalStackConfig(StackConfig):
+    """Layers that see no later token."""
 
     input_size: int | None = None
     """Width of the target's token embeddings; null is `hidden_size`."""
@@ -25,14 +42,7 @@ class DecoderConfig(StackConfig):
     """Width of the last states, before the output projection; null is `hidden_size`."""
     final_norm: bool = True
     """With `normalize_before`, a LayerNorm after the last layer."""
-    cross_attention: bool = True
-    """Each layer has a block that attends to the source."""
-    cross_self_attention: bool = False
-    """Self-attention attends to the source's states as well as to the target (usually with `cross_attention` off)."""
-    alignment_layer: int | None = None
-    """Layer whose attention to the source is that of a hypothesis, from 0; null is the last."""
-    alignment_heads: int | None = None
-    """Of that layer, the first heads, whose mean is taken; null is all."""
+    adaptive_softmax: AdaptiveSoftmaxConfig = field(default_factory=AdaptiveSoftmaxConfig)
     scale_attention: bool = False
     """A LayerNorm on the output of self-attention. This and the next three: NormFormer (arXiv 2110.09456)."""
     scale_heads: bool = False
@@ -47,12 +57,6 @@ class DecoderConfig(StackConfig):
         for name in ("input_size", "output_size"):
             value = getattr(self, name)
             require(value is None or value > 0, name, value, "it must be positive, or null for hidden_size")
-        value = self.alignment_layer
-        right = f"it must be less than num_layers={self.num_layers}, or null for the last"
-        require(value is None or 0 <= value < self.num_layers, "alignment_layer", value, right)
-        value = self.alignment_heads
-        right = f"it must be between 1 and num_heads={self.num_heads}, or null for all"
-        require(value is None or 0 < value <= self.num_heads, "alignment_heads", value, right)
 
     @property
     def embedding_size(self) -> int:
@@ -61,6 +65,43 @@ class DecoderConfig(StackConfig):
     @property
     def projected_size(self) -> int:
         return self.hidden_size if self.output_size is None else self.output_size
+
+    def adaptive_output(
+        self, vocabulary_size: int, tied: AdaptiveInput | None = None, tie_projections: bool = False
+    ) -> AdaptiveSoftmax:
+        """The output projection that `adaptive_softmax` describes."""
+        return AdaptiveSoftmax(
+            self.projected_size,
+            vocabulary_size,
+            cutoffs=self.adaptive_softmax.cutoffs,
+            factor=self.adaptive_softmax.factor,
+            dropout=self.adaptive_softmax.dropout,
+            tied=tied,
+            tie_projections=tie_projections,
+        )
+
+
+@dataclass
+class DecoderConfig(CausalStackConfig):
+    """The decoder."""
+
+    cross_attention: bool = True
+    """Each layer has a block that attends to the source."""
+    cross_self_attention: bool = False
+    """Self-attention attends to the source's states as well as to the target (usually with `cross_attention` off)."""
+    alignment_layer: int | None = None
+    """Layer whose attention to the source is that of a hypothesis, from 0; null is the last."""
+    alignment_heads: int | None = None
+    """Of that layer, the first heads, whose mean is taken; null is all."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        value = self.alignment_layer
+        right = f"it must be less than num_layers={self.num_layers}, or null for the last"
+        require(value is None or 0 <= value < self.num_layers, "alignment_layer", value, right)
+        value = self.alignment_heads
+        right = f"it must be between 1 and num_heads={self.num_heads}, or null for all"
+        require(value is None or 0 < value <= self.num_heads, "alignment_heads", value, right)
 
 
 class TransformerState(DecoderState):
@@ -80,28 +121,32 @@ class TransformerDecoder(nn.Module):
     """Embeddings, layers and output projection.
 
     Args:
-        config: the decoder's.
+        config: the stack's; that of a decoder, or of a language model, which has no source.
         options: those of the whole model.
         embedding: the target's token embeddings.
         max_positions: longest target.
-        source_size: width of the encoder's states.
+        source_size: width of the encoder's states, to which a `DecoderConfig` may say that layers attend.
         output_projection: from the last states to V scores.
     """
 
     def __init__(
         self,
-        config: DecoderConfig,
+        config: CausalStackConfig,
         options: StackOptions,
-        embedding: nn.Embedding,
+        embedding: nn.Embedding | AdaptiveInput,
         max_positions: int,
         *,
-        source_size: int,
-        output_projection: nn.Linear,
+        source_size: int | None = None,
+        output_projection: nn.Linear | AdaptiveSoftmax,
     ) -> None:
         super().__init__()
         self.padding_index = options.padding_index
-        self.alignment_layer, self.alignment_heads = config.alignment_layer, config.alignment_heads
-        self.cross_self_attention = config.cross_self_attention
+        self.cross_self_attention = False
+        self.alignment_layer: int | None = None
+        self.alignment_heads: int | None = None
+        if isinstance(config, DecoderConfig):
+            self.cross_self_attention = config.cross_self_attention
+            self.alignment_layer, self.alignment_heads = config.alignment_layer, config.alignment_heads
         self.embedding = InputEmbedding(config, options, embedding, max_positions, "max_target_positions")
         layer_config = layer_options(
             config,
@@ -111,7 +156,8 @@ class TransformerDecoder(nn.Module):
             scale_ffn=config.scale_ffn,
             scale_residuals=config.scale_residuals,
         )
-        attended_size = source_size if config.cross_attention else None
+        attends = isinstance(config, DecoderConfig) and config.cross_attention
+        attended_size = source_size if attends else None
         layers = (DecoderLayer(layer_config, attended_size) for _ in range(config.num_layers))
         self.layers = LayerStack(layers, config.layerdrop)
         self.norm = nn.LayerNorm(config.hidden_size) if config.normalize_before and config.final_norm else None
@@ -121,14 +167,13 @@ class TransformerDecoder(nn.Module):
             nn.init.xavier_uniform_(self.projection.weight)
         self.output_projection = output_projection
 
-    def initial_state(self, encoded: Encoded) -> TransformerState:
+    def initial_state(self, encoded: Encoded | None = None) -> TransformerState:
         """The state before the first token, with the source's keys and values."""
         layers = (self._layer(number) for number in range(len(self.layers)))
-        return TransformerState(
-            [LayerState(GrowingCache(), layer.source_keys_values(encoded.states)) for layer in layers]
-        )
+        states = None if encoded is None else encoded.states
+        return TransformerState([LayerState(GrowingCache(), layer.source_keys_values(states)) for layer in layers])
 
-    def forward(self, tokens: Tensor, encoded: Encoded, state: TransformerState | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, encoded: Encoded | None = None, state: TransformerState | None = None) -> Tensor:
         """States of which `output_projection` makes the scores of what follows each token, as `Seq2SeqModel.decode`:
         [R, T, D], or with another width where the config has an `output_size`.
 
@@ -138,14 +183,18 @@ class TransformerDecoder(nn.Module):
         padding = self._left_padding(tokens) if state is None else None
         x = self.embedding(tokens, padding, past)
         mask, causal = self._self_attention_mask(tokens, encoded, past, padding)
-        source_mask = None if encoded.padding_mask is None else ~encoded.padding_mask[:, None, None, :]
+        states, source_padding = (None, None) if encoded is None else (encoded.states, encoded.padding_mask)
+        source_mask = None if source_padding is None else ~source_padding[:, None, None, :]
         # With a state, the memory's keys and values are in the cache after the first call.
-        memory = _repeat(encoded.states, len(tokens)) if self.cross_self_attention and past == 0 else None
+        memory = None
+        if self.cross_self_attention and past == 0:
+            assert states is not None
+            memory = _repeat(states, len(tokens))
         for number in self.layers.kept():
             layer, remembered = self._layer(number), None if state is None else state.layers[number]
             x = layer(
                 x,
-                remembered.source if remembered else encoded.states,
+                remembered.source if remembered else states,
                 mask=mask,
                 causal=causal,
                 source_mask=source_mask,
@@ -189,7 +238,7 @@ class TransformerDecoder(nn.Module):
         return tokens.eq(self.padding_index) if bool(starts_with_padding.any()) else None
 
     def _self_attention_mask(
-        self, tokens: Tensor, encoded: Encoded, past: int, padding: Tensor | None
+        self, tokens: Tensor, encoded: Encoded | None, past: int, padding: Tensor | None
     ) -> tuple[Tensor | None, bool]:
         """The mask of self-attention, or None and whether the causal kernel does."""
         num_new = tokens.shape[1]
@@ -201,6 +250,7 @@ class TransformerDecoder(nn.Module):
             itself = torch.eye(num_new, dtype=torch.bool, device=tokens.device)
             mask = mask & ~padding[:, None, None, :] | itself
         if self.cross_self_attention:
+            assert encoded is not None
             mask = torch.cat([_source_part(encoded, len(tokens), num_new), mask.expand(len(tokens), -1, -1, -1)], dim=3)
         return mask, False
 

@@ -11,7 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqexp.config.base import require
+from seqexp.models.base import ModelConfig
 from seqexp.modules.activations import Activation
+from seqexp.modules.adaptive import AdaptiveInput
 from seqexp.modules.layers import LayerOptions
 from seqexp.modules.positions import LearnedPositions, PositionEmbedding, SinusoidalPositions
 
@@ -48,6 +50,41 @@ class StackConfig:
         require(0 <= self.layerdrop < 1, "layerdrop", self.layerdrop, "it must be at least 0 and less than 1")
         right = f"it must divide hidden_size={self.hidden_size}"
         require(self.hidden_size % self.num_heads == 0, "num_heads", self.num_heads, right)
+
+
+@dataclass
+class TransformerOptions(ModelConfig):
+    """Options of every transformer, for all of its stacks."""
+
+    activation: Activation = Activation.relu
+    """Of the feed-forward networks."""
+    dropout: float = 0.1
+    """On embeddings and on the output of every sub-block, before it is added to the residual."""
+    attention_dropout: float = 0.0
+    """On attention weights. More than 0 takes a slower attention kernel."""
+    activation_dropout: float = 0.0
+    """After the activation of the feed-forward networks."""
+    scale_embeddings: bool = True
+    """Multiply token embeddings by the square root of the stack's width."""
+    normalize_embeddings: bool = False
+    """A LayerNorm on the sum of token and position embeddings."""
+
+    def __post_init__(self) -> None:
+        for name in ("dropout", "attention_dropout", "activation_dropout"):
+            value = getattr(self, name)
+            require(0 <= value < 1, name, value, "it must be at least 0 and less than 1")
+
+    def stack_options(self, padding_index: int) -> "StackOptions":
+        """What each stack is told of them."""
+        return StackOptions(
+            padding_index=padding_index,
+            dropout=self.dropout,
+            attention_dropout=self.attention_dropout,
+            activation_dropout=self.activation_dropout,
+            activation=self.activation,
+            scale_embeddings=self.scale_embeddings,
+            normalize_embeddings=self.normalize_embeddings,
+        )
 
 
 @dataclass(frozen=True)
@@ -101,7 +138,12 @@ class InputEmbedding(nn.Module):
     """
 
     def __init__(
-        self, config: StackConfig, options: StackOptions, tokens: nn.Embedding, max_positions: int, option: str
+        self,
+        config: StackConfig,
+        options: StackOptions,
+        tokens: nn.Embedding | AdaptiveInput,
+        max_positions: int,
+        option: str,
     ) -> None:
         super().__init__()
         size = config.hidden_size

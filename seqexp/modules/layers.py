@@ -117,9 +117,12 @@ class DecoderLayer(_Layer):
             )
             self.cross_attention_norm = nn.LayerNorm(size)
 
-    def source_keys_values(self, states: Tensor) -> KeysValues | None:
+    def source_keys_values(self, states: Tensor | None) -> KeysValues | None:
         """What `forward` attends to in the encoder's states [B, S, source_size]; None without cross-attention."""
-        return None if self.cross_attention is None else self.cross_attention.keys_values(states)
+        if self.cross_attention is None:
+            return None
+        assert states is not None
+        return self.cross_attention.keys_values(states)
 
     def forward(
         self,

@@ -13,6 +13,7 @@ class UserError(Exception):
 
 
 class ProcessError(UserError):
-    """One of several processes of a job has failed, told in one line; not a mistake of the user's."""
+    """A process could not go on, told in one line; not a mistake of the user's: it ran out of memory, or was one of
+    several of a job of which one has failed."""
 
     exit_status = 1

@@ -46,6 +46,15 @@ def read_lines(path: Path, key: str) -> list[str]:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{key}={path} cannot be read: {error.strerror}") from None
+    return lines_in(content, f"{key}={path}")
+
+
+def lines_in(content: bytes, what: str) -> list[str]:
+    """Lines of UTF-8 text, as `read_lines` splits it.
+
+    Raises:
+        UserError: it is not UTF-8; `what` says what it is.
+    """
     lines = content.split(b"\n")
     if lines[-1] == b"":
         lines.pop()
@@ -53,7 +62,7 @@ def read_lines(path: Path, key: str) -> list[str]:
         return [line.removesuffix(b"\r").decode("utf-8") for line in lines]
     except UnicodeDecodeError:
         number = next(i for i, line in enumerate(lines, 1) if not _is_utf8(line))
-        raise UserError(f"{key}={path}: line {number} is not valid UTF-8") from None
+        raise UserError(f"{what}: line {number} is not valid UTF-8") from None
 
 
 def _is_utf8(line: bytes) -> bool:

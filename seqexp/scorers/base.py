@@ -16,13 +16,17 @@ class ScorerConfig(ComponentConfig):
 
 @dataclass(frozen=True)
 class Score:
-    """A corpus-level score that says how it was computed."""
+    """A score that says how it was computed."""
 
     value: float
     signature: str
     higher_is_better: bool
     text: str
     """The line to show a person, as the library that computed the score formats it."""
+    mean: float | None = None
+    """Of the scores of bootstrap resamples, where they were asked for."""
+    interval: float | None = None
+    """Half the width of their 95 % confidence interval."""
 
 
 class Scorer(ABC):
@@ -33,3 +37,7 @@ class Scorer(ABC):
     @abstractmethod
     def result(self) -> Score:
         """The score of all sentences added so far."""
+
+    @abstractmethod
+    def sentence(self, hypothesis: str, references: list[str]) -> Score:
+        """The score of one sentence by itself, which is not added to the others."""

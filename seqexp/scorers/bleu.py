@@ -1,6 +1,7 @@
 """BLEU (Papineni et al. 2002) as sacrebleu computes it (Post 2018, arXiv 1804.08771)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sacrebleu.metrics import bleu
 
@@ -24,7 +25,7 @@ class BLEUConfig(ScorerConfig):
     smooth_value: float | None = None
     """Of floor and add-k; null is sacrebleu's default."""
     effective_order: bool = False
-    """Leave out orders of n-gram without a match; for scores of single sentences."""
+    """Leave out orders of n-gram without a match. Scores of single sentences always do."""
     max_ngram_order: int = 4
     """Longest n-grams that are counted."""
 
@@ -40,12 +41,16 @@ class BLEU(CorpusScorer):
     """Corpus BLEU, from 0 to 100."""
 
     def __init__(self, config: BLEUConfig) -> None:
-        metric = bleu.BLEU(
-            tokenize=config.tokenize,
-            lowercase=config.lowercase,
-            smooth_method=config.smooth_method,
-            smooth_value=config.smooth_value,
-            effective_order=config.effective_order,
-            max_ngram_order=config.max_ngram_order,
+        options: dict[str, Any] = {
+            "tokenize": config.tokenize,
+            "lowercase": config.lowercase,
+            "smooth_method": config.smooth_method,
+            "smooth_value": config.smooth_value,
+            "max_ngram_order": config.max_ngram_order,
+        }
+        super().__init__(
+            bleu.BLEU(**options, effective_order=config.effective_order),
+            higher_is_better=config.higher_is_better,
+            # As the sacrebleu command does it with --sentence-level.
+            sentence_metric=bleu.BLEU(**options, effective_order=True),
         )
-        super().__init__(metric, higher_is_better=config.higher_is_better)

@@ -9,11 +9,13 @@ from torch import Tensor
 
 from seqexp.config.base import ComponentConfig
 from seqexp.criterions.base import Criterion, CriterionConfig
+from seqexp.data.batching import Integers
 from seqexp.data.padding import NO_PADDING, Padding
 from seqexp.data.split import Split
 from seqexp.data.vocabulary import Vocabulary
 from seqexp.generators.base import Generator, GeneratorConfig
 from seqexp.models.base import Model, ModelConfig
+from seqexp.runtime.errors import UserError
 
 
 @dataclass
@@ -71,6 +73,14 @@ class Task(ABC):
     def encode(self, lines: Sequence[str]) -> Split:
         """Raw input text as a split without targets."""
 
+    def encode_target(self, lines: Sequence[str]) -> list[Integers]:
+        """Indices of text that outputs have to begin with or contain, without `</s>`.
+
+        Raises:
+            UserError: outputs of this task cannot be guided so.
+        """
+        raise UserError(f"{type(self).__name__}: prefixes and constraints are for translation")
+
     @abstractmethod
     def decode(self, tokens: Tensor) -> str:
         """Plain text of output indices, int64 [length], of one example."""
@@ -78,6 +88,24 @@ class Task(ABC):
     @abstractmethod
     def symbols(self, tokens: Tensor) -> list[str]:
         """The vocabulary's symbols of output indices."""
+
+    # Of tasks that have text in and text out.
+
+    def encode_pairs(self, sources: Sequence[str], targets: Sequence[str]) -> Split:
+        """Raw input texts with the raw output text of each."""
+        raise UserError(f"{type(self).__name__} has no pairs of texts")
+
+    def joined(self, symbols: Sequence[str]) -> str:
+        """Text of output symbols with the subwords joined, but the tokenizer not undone."""
+        raise UserError(f"{type(self).__name__} has no pairs of texts")
+
+    def source_as_read(self, text: str) -> str:
+        """Raw input text as it is left by the text stages and the vocabulary, which may lack some of it."""
+        raise UserError(f"{type(self).__name__} has no pairs of texts")
+
+    def target_as_read(self, text: str) -> str:
+        """The same of output text; what the vocabulary lacks is `<<unk>>`, to differ from a generated `<unk>`."""
+        raise UserError(f"{type(self).__name__} has no pairs of texts")
 
     @abstractmethod
     def build_model(self, config: ModelConfig) -> Model:

@@ -6,26 +6,23 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from seqexp.config.build import build
 from seqexp.criterions.base import Criterion, CriterionConfig
-from seqexp.data.batch import PairBatch
 from seqexp.data.batching import BatchLimits, EpochPlan, Integers, Order
 from seqexp.data.collate import PairCollater
-from seqexp.data.embedded import embedded_data
-from seqexp.data.manifest import MANIFEST, Manifest, hash_of
+from seqexp.data.given import GivenPairs, GivenSources
 from seqexp.data.padding import NO_PADDING, Padding
 from seqexp.data.pairs import LongExamples, PairSamplingConfig, PairSplit
 from seqexp.data.split import Split
-from seqexp.data.stages import Catalog, load_stages, load_vocabulary
-from seqexp.data.vocabulary import Vocabulary
-from seqexp.generators.base import Generator, GeneratorConfig
+from seqexp.data.stages import Catalog, TextStages, load_stages, load_vocabulary
+from seqexp.data.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
+from seqexp.generators.base import Generator, GeneratorConfig, make_generator
 from seqexp.models.base import Model, ModelConfig, Seq2SeqModel
 from seqexp.runtime.errors import UserError
-from seqexp.tasks.base import Task, TaskConfig
+from seqexp.tasks.base import TaskConfig
+from seqexp.tasks.prepared import PreparedTask, build_model
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +44,7 @@ class TranslationConfig(TaskConfig):
     """Where the embedded corpus is put when there is no `data`."""
 
 
-class TranslationTask(Task):
+class TranslationTask(PreparedTask):
     """Sentence pairs, their vocabularies and their text stages."""
 
     config: TranslationConfig
@@ -60,42 +57,21 @@ class TranslationTask(Task):
         trust: Sequence[str] = (),
         directory: Path | None = None,
     ) -> None:
-        """
-        Args:
-            components: the catalog, by which the data's text stages are found.
-            trust: stages from outside the catalog that the data may name, `module:ConfigClass`.
-            directory: vocabularies and text stages of a checkpoint, to use a model without its data.
+        """The arguments are those of `PreparedTask`.
 
         Raises:
             UserError: there is no prepared data, or it does not hold the languages.
         """
-        self.config = config
-        self._components, self._trust = components, trust
-        if directory is None:
-            directory = prepared(config.data) if config.data else embedded_data(Path(config.embedded_data), components)
-        self.directory = directory
-        self.manifest = Manifest.load(directory)
-        self.identity = self.manifest.identity()
+        super().__init__(config, config.embedded_data, components=components, trust=trust, directory=directory)
         self.source, self.target = self._languages()
-        self.source_vocabulary = load_vocabulary(directory, self.manifest, self.source)
-        self.target_vocabulary = load_vocabulary(directory, self.manifest, self.target)
-        self._source_stages = load_stages(directory, self.manifest, self.source, components, trust)
-        self._target_stages = load_stages(directory, self.manifest, self.target, components, trust)
+        self.source_vocabulary = load_vocabulary(self.directory, self.manifest, self.source)
+        self.target_vocabulary = load_vocabulary(self.directory, self.manifest, self.target)
+        self._source_stages = load_stages(self.directory, self.manifest, self.source, components, trust)
+        self._target_stages = load_stages(self.directory, self.manifest, self.target, components, trust)
         self._loaded: dict[str, PairSplit] = {}
-        self.text_identity = hash_of([[record.name, record.sha256] for record in self.manifest.text_files()])
 
     def vocabularies(self) -> dict[str, Vocabulary]:
         return {"source": self.source_vocabulary, "target": self.target_vocabulary}
-
-    def files(self) -> dict[str, Path]:
-        names = ["manifest.json", *(record.name for record in self.manifest.text_files())]
-        return {name: self.directory / name for name in names}
-
-    def verify(self) -> None:
-        self.manifest.verify(self.directory)
-
-    def splits(self) -> list[str]:
-        return list(self.manifest.splits)
 
     def load_split(
         self, name: str, model: Model, *, for_training: bool = False, padding: Padding = NO_PADDING
@@ -125,34 +101,49 @@ class TranslationTask(Task):
         return self._loaded[name]
 
     def encode(self, lines: Sequence[str]) -> Split:
-        encoded = self._source_stages.encode_lines(list(lines))
-        sentences = [self.source_vocabulary.encode(tokens.split()) for tokens in encoded]
-        return SourceSplit(list(lines), sentences, self.source_vocabulary.pad)
+        sentences = _encoded(lines, self._source_stages, self.source_vocabulary)
+        return GivenSources(list(lines), sentences, self.source_vocabulary.pad)
+
+    def encode_pairs(self, sources: Sequence[str], targets: Sequence[str]) -> Split:
+        sentences = _encoded(sources, self._source_stages, self.source_vocabulary)
+        outputs = _encoded(targets, self._target_stages, self.target_vocabulary)
+        return GivenPairs(list(sources), sentences, self.source_vocabulary.pad, list(targets), outputs)
+
+    def encode_target(self, lines: Sequence[str]) -> list[Integers]:
+        encoded = self._target_stages.encode_lines(list(lines))
+        return [self.target_vocabulary.encode(tokens.split(), append_eos=False) for tokens in encoded]
 
     def decode(self, tokens: Tensor) -> str:
-        words = [word for word in self.symbols(tokens) if word not in ("<s>", "<pad>", "</s>")]
-        return self._target_stages.decode(" ".join(words))
+        return self._target_stages.decode(" ".join(_words(self.symbols(tokens))))
 
     def symbols(self, tokens: Tensor) -> list[str]:
         return [self.target_vocabulary[index] for index in tokens.tolist()]
 
+    def joined(self, symbols: Sequence[str]) -> str:
+        return self._target_stages.joined(" ".join(_words(symbols)))
+
+    def source_as_read(self, text: str) -> str:
+        return _as_read(text, self._source_stages, self.source_vocabulary, UNK)
+
+    def target_as_read(self, text: str) -> str:
+        return _as_read(text, self._target_stages, self.target_vocabulary, f"<{UNK}>")
+
     def build_model(self, config: ModelConfig) -> Model:
-        model: Model = build(
+        return build_model(
             config,
+            Seq2SeqModel,
+            "an encoder and decoder such as model=transformer",
             source_vocabulary_size=len(self.source_vocabulary),
             target_vocabulary_size=len(self.target_vocabulary),
             padding_index=self.target_vocabulary.pad,
         )
-        return model
 
     def build_criterion(self, config: CriterionConfig) -> Criterion:
         criterion: Criterion = build(config, padding_index=self.target_vocabulary.pad)
         return criterion
 
     def build_generator(self, config: GeneratorConfig) -> Generator:
-        words = self.target_vocabulary
-        generator: Generator = build(config, eos=words.eos, pad=words.pad, unk=words.unk)
-        return generator
+        return make_generator(config, self.target_vocabulary, self.decode)
 
     def _languages(self) -> tuple[str, str]:
         """Source and target language.
@@ -172,16 +163,18 @@ class TranslationTask(Task):
         return source, target
 
 
-def prepared(data: str) -> Path:
-    """The data directory that `task.data` names.
+def _encoded(lines: Sequence[str], stages: TextStages, vocabulary: Vocabulary) -> list[Integers]:
+    return [vocabulary.encode(tokens.split()) for tokens in stages.encode_lines(list(lines))]
 
-    Raises:
-        UserError: it is not one.
-    """
-    if not (Path(data) / MANIFEST).is_file():
-        what = "holds no prepared data" if Path(data).is_dir() else "is not there"
-        raise UserError(f"task.data={data} {what}: give a directory made by python -m seqexp.preprocess")
-    return Path(data)
+
+def _words(symbols: Sequence[str]) -> list[str]:
+    return [symbol for symbol in symbols if symbol not in (BOS, PAD, EOS)]
+
+
+def _as_read(text: str, stages: TextStages, vocabulary: Vocabulary, unknown: str) -> str:
+    indices = vocabulary.encode(stages.encode(text).split())
+    words = [unknown if index == vocabulary.unk else vocabulary[index] for index in indices.tolist()]
+    return stages.decode(" ".join(_words(words)))
 
 
 class TranslationSplit:
@@ -246,38 +239,3 @@ class SampledSplit(TranslationSplit):
 
 def _least(*limits: int | None) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
-
-
-class SourceSplit:
-    """Sentences that somebody wants translated."""
-
-    has_references = False
-
-    def __init__(self, lines: list[str], sentences: Sequence[Integers], pad: int) -> None:
-        """`sentences`: indices of each line, ending in `</s>`."""
-        self.lines, self.sentences, self.pad = lines, sentences, pad
-        self.sizes = np.array([len(sentence) for sentence in sentences], dtype=np.int32)
-
-    def __len__(self) -> int:
-        return len(self.lines)
-
-    def epoch(self, seed: int, epoch: int, limits: BatchLimits, num_workers: int = 0) -> Split:
-        return self
-
-    def plan(self, limits: BatchLimits, *, order: Order, seed: int = 0, epoch: int = 0) -> EpochPlan:
-        return EpochPlan(self.sizes, None, limits, order=order, seed=seed, epoch=epoch)
-
-    def collate(self, numbers: Integers) -> PairBatch:
-        chosen = [torch.as_tensor(np.asarray(self.sentences[number], dtype=np.int64)) for number in numbers]
-        return PairBatch(
-            indices=torch.as_tensor(np.asarray(numbers, dtype=np.int64)),
-            num_targets=0,
-            source_tokens=torch.nn.utils.rnn.pad_sequence(chosen, batch_first=True, padding_value=self.pad),
-            source_lengths=torch.tensor([len(sentence) for sentence in chosen]),
-        )
-
-    def source_text(self, number: int) -> str:
-        return self.lines[number]
-
-    def references(self, number: int) -> list[str]:
-        raise UserError("sentences that are to be translated have no references")

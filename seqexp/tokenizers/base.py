@@ -1,7 +1,7 @@
 """What turns raw text into tokens and back, one stage at a time."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +60,10 @@ class Tokenizer(ABC):
 
         Only tokens of the `vocabulary` are drawn, unless a text needs others; None stands for one that has all.
         """
+        return None
+
+    def word_starts(self, tokens: Sequence[str]) -> list[bool] | None:
+        """For each token of a line whether a word begins with it; None where this stage's tokens do not tell."""
         return None
 
     @abstractmethod

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,6 +123,9 @@ class BertTokenizer(Tokenizer):
 
     def encode_lines(self, lines: list[str]) -> list[str]:
         return [" ".join(encoding.tokens) for encoding in self.tokenizer.encode_batch(lines)]
+
+    def word_starts(self, tokens: Sequence[str]) -> list[bool]:
+        return [not token.startswith(CONTINUES) for token in tokens]
 
     def decode(self, tokens: str) -> str:
         text: str = self.tokenizer.decoder.decode(tokens.split())

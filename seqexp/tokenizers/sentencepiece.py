@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -149,6 +149,9 @@ class SentencePieceTokenizer(Tokenizer):
             make = lattice_sampler if sampling.nbest_size == -1 else nbest_sampler
             return make(self.processor, pieces, sampling, vocabulary)
         return None
+
+    def word_starts(self, tokens: Sequence[str]) -> list[bool]:
+        return [token.startswith(SPACE) for token in tokens]
 
     def decode(self, tokens: str) -> str:
         if self._has_bytes:

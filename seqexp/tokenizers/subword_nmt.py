@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -112,6 +112,9 @@ class SubwordNMTTokenizer(Tokenizer):
             return " ".join(_written(merge(symbols, random)))
 
         return lambda line, random: " ".join(sample_word(word, random) for word in line.split())
+
+    def word_starts(self, tokens: Sequence[str]) -> list[bool]:
+        return [True, *(not token.endswith(SEPARATOR) for token in tokens[:-1])][: len(tokens)]
 
     def decode(self, tokens: str) -> str:
         return (tokens + " ").replace(SEPARATOR + " ", "").rstrip(" ")

@@ -1,5 +1,6 @@
 """Text whose tokens are already separated by white space."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seqexp.tokenizers.base import Tokenizer, TokenizerConfig
@@ -19,6 +20,9 @@ class WhitespaceTokenizer(Tokenizer):
 
     def encode(self, line: str) -> str:
         return " ".join(line.split())
+
+    def word_starts(self, tokens: Sequence[str]) -> list[bool]:
+        return [True] * len(tokens)
 
     def decode(self, tokens: str) -> str:
         return tokens

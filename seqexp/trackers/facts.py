@@ -13,7 +13,7 @@ NO_PARAMETERS = ("run", "tracker", "name", "log")
 """Parts of a config that say nothing about the experiment; they are in `config.json`."""
 
 FILES = ("config.json", "overrides.txt", "provenance.json", "log.txt", "result.json")
-FOLDERS = ("final", "generate", "validate")
+FOLDERS = ("final", "generate", "validate", "eval_lm")
 
 
 def parameters(config: Mapping[str, Any]) -> dict[str, str]:

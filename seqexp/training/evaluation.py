@@ -16,11 +16,10 @@ from seqexp.generators.base import Generator
 from seqexp.generators.batches import evaluation_batches, generate_batches
 from seqexp.models.base import Model, Seq2SeqModel
 from seqexp.precisions.base import Precision
-from seqexp.runtime.errors import UserError
 from seqexp.scorers.base import Score, Scorer, ScorerConfig
 from seqexp.tasks.base import Task
 from seqexp.training.metrics import MetricBag
-from seqexp.training.out_of_memory import free_memory, is_out_of_memory, memory_of, named_batch
+from seqexp.training.out_of_memory import fitting_into_memory, named_batch
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Evaluator:
     task: Task
     criterion: Criterion
     generator: Generator | None
-    """None: the loss only."""
+    """None: the loss only, as for splits without references."""
     scorers: Mapping[str, ScorerConfig]
     limits: BatchLimits
     precision: Precision
@@ -54,6 +53,11 @@ class Evaluator:
     _begun: Batch | None = field(default=None, init=False)
     """The last one that was begun."""
 
+    def __post_init__(self) -> None:
+        if self.generator is not None:
+            for config in self.scorers.values():
+                build(config)  # a library that is not there shows before the training, not after an epoch
+
     def __call__(self, model: Model, name: str, split: Split, max_batches: int | None = None) -> Evaluation:
         """Evaluate on a split, or on its first batches only; `model` is in evaluation mode afterwards.
 
@@ -61,13 +65,13 @@ class Evaluator:
             name: of the split, for messages.
 
         Raises:
-            UserError: a batch does not fit into memory.
+            ProcessError: a batch does not fit into memory.
         """
         model.eval()
         with self._fits(f"split {name}: the loss"):
             bag = self._losses(model, split, max_batches)
         metrics = bag.total(self.world).means()
-        if self.generator is None:
+        if self.generator is None or not split.has_references:
             return Evaluation(metrics)
         assert isinstance(model, Seq2SeqModel)
         with self._fits(f"split {name}: the search"):
@@ -105,21 +109,18 @@ class Evaluator:
     def _fits(self, what: str) -> Iterator[None]:
         """
         Raises:
-            UserError: a batch does not fit into memory, whose tensors are then freed.
+            ProcessError: a batch does not fit into memory, whose tensors are then freed.
         """
         self._begun = None
+
+        def begun() -> str:
+            return what if self._begun is None else f"{what} of a batch ({named_batch(self._begun)})"
+
         try:
-            yield
-            return
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            place = "" if self._begun is None else f" of a batch ({named_batch(self._begun)})"
-            message = f"{what}{place} does not fit into {memory_of(self.precision.device)}: {self.advice}"
-            free_memory(error, self.precision.device)
+            with fitting_into_memory(self.precision.device, begun, self.advice):
+                yield
         finally:
             self._begun = None
-        raise UserError(message)
 
 
 def score(

@@ -3,7 +3,7 @@ what to change."""
 
 import contextlib
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from seqexp.data.batch import Batch
-from seqexp.runtime.errors import UserError
+from seqexp.runtime.errors import ProcessError
 from seqexp.training.config import TrainConfig
 from seqexp.training.display import named_examples
 from seqexp.training.memory import ActivationCheckpoint
@@ -32,7 +32,7 @@ def out_of_memory_told(step: TrainStep, share: Share, progress: Progress, config
     may go on.
 
     Raises:
-        UserError: it did.
+        ProcessError: it did.
     """
     begun: list[Batch] = []
 
@@ -53,7 +53,29 @@ def out_of_memory_told(step: TrainStep, share: Share, progress: Progress, config
         hook.remove()
     begun.clear()
     step.optimizer.zero_grad(set_to_none=True)
-    raise UserError(message)
+    raise ProcessError(message)
+
+
+@contextlib.contextmanager
+def fitting_into_memory(device: torch.device, what: Callable[[], str], advice: str) -> Iterator[None]:
+    """Around other work than updates. Where it runs out of memory, its tensors are freed.
+
+    Args:
+        what: says what was too large.
+        advice: what to change.
+
+    Raises:
+        ProcessError: it did.
+    """
+    try:
+        yield
+        return
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        message = f"{what()} does not fit into {memory_of(device)}: {advice}"
+        free_memory(error, device)
+    raise ProcessError(message)
 
 
 def free_memory(error: BaseException, device: torch.device) -> None:

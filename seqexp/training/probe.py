@@ -161,8 +161,8 @@ def _evaluate(trial: Trial, size: int) -> None:
     """Search with the largest batches that validation may have under a limit of so many tokens."""
     model, precision = trial.step.model, trial.step.precision
     assert trial.generator is not None
-    assert isinstance(model, Seq2SeqModel)
     for batch, most in trial.evaluation:
+        assert isinstance(model, Seq2SeqModel)
         with precision.autocast():
             trial.generator.generate([model], enlarged(batch, size, most).to(precision.device))
 

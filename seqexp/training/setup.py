@@ -23,7 +23,7 @@ from seqexp.data.split import Split
 from seqexp.distributed.base import Layout
 from seqexp.distributed.world import World
 from seqexp.generators.base import Generator
-from seqexp.models.base import Model
+from seqexp.models.base import LanguageModel, Model
 from seqexp.optimizers.base import weights_to_evaluate
 from seqexp.precisions.base import Precision
 from seqexp.runs.directory import RunDirectory
@@ -93,6 +93,8 @@ class Training:
         precision.prepare(self.model)
         criterion = task.build_criterion(config.criterion).to(self.device)
         generator = task.build_generator(config.generator) if config.validation.scores else None
+        if generator is not None:
+            generator.fuse(_refuse_language_model)
         self.final_splits = self._final_splits()
         self.valid_splits = {name: task.load_split(name, self.model) for name in config.validation.splits}
         self.store = self._build_store()
@@ -348,3 +350,7 @@ class Training:
                 self.world.wait()
             else:
                 self.world.from_first(lambda: self.store.save(content))
+
+
+def _refuse_language_model(path: str) -> LanguageModel:
+    raise UserError(f"generator.lm={path}: training validates without a language model; give it to generate")

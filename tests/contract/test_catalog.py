@@ -25,10 +25,15 @@ PRESETS = sorted(
     if path.parent.name in CATALOG
 )
 PREPROCESS = {
-    "corpus": ["corpus.source_lang=en", "corpus.target_lang=de", "corpus.train=x"],
+    "corpus": [],
     "tokenizer": [],
     "subword": [],
 }
+CORPORA = {
+    "parallel": ["corpus.source_lang=en", "corpus.target_lang=de", "corpus.train=x"],
+    "text": ["corpus.language=en", "corpus.train=x"],
+}
+"""Options that have no default."""
 LISTS = ("scorer", "tracker")
 """Groups of which a config names several."""
 
@@ -41,7 +46,7 @@ def compose(group: str, choice: str) -> Any:
     register(name, root, schemas(*CATALOG))
     needed = ["corpus=embedded", "destination=x"] if group in PREPROCESS and group != "corpus" else []
     if group == "corpus":
-        needed = ["destination=x", *(PREPROCESS["corpus"] if choice == "parallel" else [])]
+        needed = ["destination=x", *CORPORA.get(choice, [])]
     value = f"[{choice}]" if group in LISTS else choice
     with hydra.initialize_config_dir(version_base="1.3", config_dir=config_dir()):
         config = typed(hydra.compose(name, [f"{group}={value}", *needed]), root)

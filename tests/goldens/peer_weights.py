@@ -10,6 +10,12 @@ import torch
 from torch import Tensor
 
 _RENAMED = [
+    (r"\bembed_tokens\.embeddings\.(\d+)\.0\.", r"embedding.tokens.embeddings.\1."),
+    (r"\bembed_tokens\.embeddings\.(\d+)\.1\.", r"embedding.tokens.projections.\1."),
+    (r"\badaptive_softmax\.head\.word_proj\.", "output_projection.words."),
+    (r"\badaptive_softmax\.head\.class_proj\.", "output_projection.bands."),
+    (r"\badaptive_softmax\.tail\.(\d+)\.0\.", r"output_projection.tails.\1.projection."),
+    (r"\badaptive_softmax\.tail\.(\d+)\.2\.", r"output_projection.tails.\1.words."),
     (r"\bembed_tokens\.", "embedding.tokens."),
     (r"\bembed_positions\.", "embedding.positions."),
     (r"\blayernorm_embedding\.", "embedding.norm."),
@@ -48,8 +54,15 @@ def transformer_weights(peer: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _fused(peer: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Query, key and value projections in one block, as our attention has them."""
+    """Query, key and value projections in one block, as our attention has them, and the head of an adaptive softmax in
+    two."""
     fused = dict(peer)
+    head = fused.pop("decoder.adaptive_softmax.head.weight", None)
+    if head is not None:
+        num_tails = sum(bool(re.fullmatch(r"decoder\.adaptive_softmax\.tail\.\d+\.0\.weight", name)) for name in peer)
+        words, bands = head[:-num_tails], head[-num_tails:]
+        fused["decoder.adaptive_softmax.head.word_proj.weight"] = words
+        fused["decoder.adaptive_softmax.head.class_proj.weight"] = bands
     for name in peer:
         match = re.fullmatch(r"(.*\.)(self_attn|encoder_attn)\.q_proj\.(weight|bias)", name)
         if match is None:

@@ -1,6 +1,7 @@
 """A criterion that harms its process: named by `plugins=[faulty]`, told what to do by the variable FAULT.
 
-FAULT is `<kind>:<rank>:<micro-batch of training that the rank has begun, from 1>`, or `nan:any:<example>`.
+FAULT is `<kind>:<rank>:<micro-batch of training that the rank has begun, from 1>`, or `nan:any:<example>`. The file
+that FAULT_STAMP names, if any, is made at that moment.
 """
 
 import multiprocessing
@@ -8,6 +9,7 @@ import os
 import signal
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -45,8 +47,12 @@ class Faulty(LabelSmoothedCrossEntropy):
 
 
 def harm(kind: str, output: LossOutput) -> LossOutput:
+    if "FAULT_STAMP" in os.environ:
+        Path(os.environ["FAULT_STAMP"]).touch()
     if kind == "raise":
         raise RuntimeError("the criterion broke")
+    if kind == "memory":
+        torch.empty(1 << 50)
     if kind == "exit":
         os._exit(3)
     if kind == "hang":

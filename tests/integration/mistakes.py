@@ -17,6 +17,13 @@ from .conftest import TINY
 
 TRAIN = [*TINY, "task.data=data", "stop.max_updates=2", "validation.scores=false"]
 
+LM = [
+    *("task=language_modeling", "model=transformer_lm", "task.data=data", "task.tokens_per_sample=32"),
+    *("model.num_layers=1", "model.hidden_size=16", "model.ffn_size=16", "model.num_heads=2", "tracker=[]"),
+    *("stop.max_updates=2", "batch.max_tokens=400"),
+]
+"""A small language model of the same data."""
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -291,6 +298,36 @@ MISTAKES = [
         "task.target_lang=fr: the data holds en, de",
     ),
     Mistake(
+        "a language model of a language that the data lacks",
+        "train",
+        [*LM, "task.language=fr"],
+        "task.language=fr: the data holds en, de",
+    ),
+    Mistake(
+        "sequences longer than the model takes",
+        "train",
+        [*LM, "model.max_target_positions=16"],
+        "task.tokens_per_sample=32 is not valid: the model takes 16 tokens at most; raise model.max_target_positions",
+    ),
+    Mistake(
+        "a translation model to be evaluated as a language model",
+        "eval_lm",
+        ["run=run"],
+        "run=run is no language model; python -m seqexp.validate evaluates it",
+    ),
+    Mistake(
+        "a translation model where a language model is trained",
+        "train",
+        [*TRAIN, "task=language_modeling"],
+        "model: a Transformer does not fit the task, which takes a language model such as model=transformer_lm",
+    ),
+    Mistake(
+        "a language model where translations are wanted",
+        "train",
+        ["model=transformer_lm", "task.data=data"],
+        "model: a TransformerLM does not fit the task, which takes an encoder and decoder such as model=transformer",
+    ),
+    Mistake(
         "a split that the data does not have",
         "train",
         [*TRAIN, "validation.splits=[dev]"],
@@ -562,6 +599,43 @@ MISTAKES = [
         "generator.min_length=2000 is not valid: the model allows 1023 at most",
     ),
     Mistake(
+        "groups that do not divide the beams",
+        "generate",
+        ["run=run", "generator=diverse_beam", "generator.beam_size=4"],
+        "generator.num_groups=5 is not valid: it must divide beam_size=4",
+    ),
+    Mistake(
+        "a token to suppress that the vocabulary does not have",
+        "generate",
+        ["run=run", "generator.tokens_to_suppress=[unheard]"],
+        "generator.tokens_to_suppress=unheard is not valid: give tokens of the vocabulary, not </s>",
+    ),
+    Mistake(
+        "a translation model as a language model",
+        "generate",
+        ["run=run", "generator.lm=run"],
+        "generator.lm=run is a Transformer; give a language model",
+    ),
+    Mistake(
+        "a language model in training",
+        "train",
+        [*[option for option in TRAIN if option != "validation.scores=false"], "generator.lm=run"],
+        "generator.lm=run: training validates without a language model; give it to generate",
+    ),
+    Mistake(
+        "first words of references that are not there",
+        "generate",
+        ["run=run", "input=text/test.en", "generator.prefix_size=2"],
+        "generator.prefix_size: raw text has no references whose first words could be given",
+    ),
+    Mistake(
+        "a constraint with an unknown letter",
+        "interactive",
+        ["run=run", "generator=constrained_beam"],
+        "constraint 'Ω': the vocabulary lacks a word of it",
+        input="one two.\tΩ\n".encode(),
+    ),
+    Mistake(
         "a split to evaluate on that is not there",
         "validate",
         ["run=run", "splits=[dev]"],
@@ -573,6 +647,43 @@ MISTAKES = [
         ["run=run"],
         "standard input: line 1 is not valid UTF-8",
         input=b"f\xfcnf\n",
+    ),
+    Mistake(
+        "references of another length than the text",
+        "generate",
+        ["run=run", "input=text/test.en", "references=text/valid.de"],
+        "references=text/valid.de has 20 lines, and there are 15 sentences to translate",
+    ),
+    Mistake(
+        "a share that there is not",
+        "generate",
+        ["run=run", "shard=3/2"],
+        "shard=3/2 is not valid: i/n with i from 1 to n, such as 2/8",
+    ),
+    Mistake(
+        "a share that is to be translated again",
+        "generate",
+        ["run=run", "shard=1/2", "rerun=true"],
+        "rerun=True is not valid: it would delete what other shards have translated; delete the directory instead",
+    ),
+    Mistake(
+        "no process to translate",
+        "generate",
+        ["run=run", "num_processes=0"],
+        "num_processes=0 is not valid: a count above 0, or null",
+    ),
+    Mistake(
+        "standard input in another encoding, as a whole",
+        "generate",
+        ["run=run", "input=-"],
+        "standard input: line 2 is not valid UTF-8",
+        input=b"one\nf\xfcnf\n",
+    ),
+    Mistake(
+        "scores in front of what has them",
+        "interactive",
+        ["run=run", "format=jsonl", "scores=true"],
+        "scores=True is not valid: format=jsonl has them anyway",
     ),
     Mistake(
         "hypotheses and references of unequal length",
@@ -599,6 +710,48 @@ MISTAKES = [
         "score",
         ["hypotheses=text/test.en", "references=text/test.de", "scorer.bleu.tokenize=moses"],
         "scorer.bleu.tokenize=moses is not valid: use one of ...",
+    ),
+    Mistake(
+        "a test of a single system",
+        "score",
+        ["hypotheses=text/test.en", "references=text/test.de", "significance=paired_bootstrap"],
+        "significance=paired_bootstrap is not valid: several hypotheses=[...,...] are compared",
+    ),
+    Mistake(
+        "a baseline that is not among the systems",
+        "score",
+        [
+            "hypotheses=[text/test.en,text/test.de]",
+            "references=text/test.de",
+            "significance=paired_bootstrap",
+            "baseline=text/valid.en",
+        ],
+        "baseline=text/valid.en is not valid: one of hypotheses=text/test.en,text/test.de",
+    ),
+    Mistake(
+        "a baseline without a test",
+        "score",
+        ["hypotheses=text/test.en", "references=text/test.de", "baseline=text/test.en"],
+        "baseline=text/test.en is not valid: it needs a test, significance=paired_bootstrap",
+    ),
+    Mistake(
+        "the same system twice",
+        "score",
+        ["hypotheses=[text/test.en,text/test.en]", "references=text/test.de"],
+        "hypotheses=text/test.en is not valid: it is there twice",
+    ),
+    Mistake(
+        "systems of unequal length",
+        "score",
+        ["hypotheses=[text/test.en,text/valid.en]", "references=text/test.de"],
+        "hypotheses=text/valid.en has 20 lines and hypotheses=text/test.en has 15: they must have one line for each "
+        "sentence",
+    ),
+    Mistake(
+        "a kind of ROUGE that there is not",
+        "score",
+        ["hypotheses=text/test.en", "references=text/test.de", "scorer=[rouge]", "scorer.rouge.kind=rougeX"],
+        "scorer.rouge.kind=rougeX is not valid: use rouge1 to rouge9 or rougeL",
     ),
     Mistake(
         "a command without what it needs",

@@ -114,7 +114,7 @@ def test_out_of_memory_and_on_with_less(
     with monkeypatch.context() as patch:
         patch.setattr(LabelSmoothedCrossEntropy, "forward", hungry(5))
         status, printed = failing(command, capsys, "train", *arguments)
-    assert status == 2
+    assert status == 1
     line = printed.splitlines()[-1]
     assert line.startswith("error: update 5: epoch 1, micro-batch 1 of 1 (")
     assert "the same command with memory.activation_checkpoint=full goes on; a new run may have" in line
@@ -141,7 +141,7 @@ def test_validation_out_of_memory(
     with monkeypatch.context() as patch:
         patch.setattr(BeamSearch, "generate", no_memory)
         status, printed = failing(command, capsys, "train", *arguments, "validation.scores=true")
-    assert status == 2
+    assert status == 1
     line = printed.splitlines()[-1]
     assert re.match(
         r"error: split valid: the search of a batch \(\d+ sentences x .*; examples \d+.*\) does not fit", line
@@ -152,7 +152,7 @@ def test_validation_out_of_memory(
     with monkeypatch.context() as patch:
         patch.setattr(LabelSmoothedCrossEntropy, "forward", no_memory)
         status, printed = failing(command, capsys, "validate", f"run={other}", f"task.data={data}")
-    assert status == 2
+    assert status == 1
     line = printed.splitlines()[-1]
     assert line.startswith("error: split valid: the loss of a batch (")
     assert line.endswith("does not fit into memory: take max_tokens below 4096")

@@ -176,6 +176,7 @@ FAULTS = {
     "SIGSTOP": ["rank 1 (update 2, epoch 1, micro-batch 4)", "no sign of life"],
     "hang": ["rank 1 (update 2, epoch 1, micro-batch 4) did not meet the others within"],
     "collective": ["rank"],
+    "memory": ["rank 1: update 2: epoch 1, micro-batch 2 of 2 (", "does not fit into memory: the same command with"],
     "worker": ["rank 1 (update 2, epoch 1, micro-batch 4)"],
 }
 

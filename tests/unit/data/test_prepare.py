@@ -13,6 +13,7 @@ import pytest
 
 from seqexp.corpora.embedded import EmbeddedCorpusConfig
 from seqexp.corpora.parallel import ParallelCorpusConfig
+from seqexp.corpora.text import TextCorpusConfig
 from seqexp.data import assembly, binarize, counting, text, vocabularies
 from seqexp.data import prepare as preparing
 from seqexp.data.indexed import TokenStore, TokenStoreWriter
@@ -651,6 +652,23 @@ def test_what_cannot_be_reused(
     with pytest.raises(UserError, match=message):
         prepare(make_config(**{**defaults, **options}), catalog)
     assert names_beside(tmp_path / "data") == {"first"}
+
+
+def test_one_language_of_two_is_reused(
+    make_config: MakeConfig, write_corpus: WriteCorpus, catalog: Catalog, tmp_path: Path
+) -> None:
+    """For a language model of what a translation model writes."""
+    for joint in (True, False):
+        vocabulary = VocabularyConfig(joint=joint)
+        first = prepare(make_config(destination=str(tmp_path / f"pairs{joint}"), vocabulary=vocabulary), catalog)
+        pairs = write_corpus()
+        text = TextCorpusConfig(language="de", train=f"{pairs.train}.de", valid=f"{pairs.valid}.de")
+        config = make_config(corpus=text, reuse=str(first.directory), vocabulary=vocabulary)
+        config.destination = str(tmp_path / f"text{joint}")
+        second = prepare(config, catalog)
+        assert second.manifest.fields == ["de"]
+        words = [load_vocabulary(each.directory, each.manifest, "de") for each in (first, second)]
+        assert words[0] == words[1]
 
 
 def test_other_languages_are_not_reused(

@@ -1,0 +1,57 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seqexp.config.build import build
+from seqexp.data.stages import TextStages
+from seqexp.data.words import WordStatistics, words_of_line
+from seqexp.runtime.errors import UserError
+from seqexp.tokenizers.characters import CharactersConfig
+from seqexp.tokenizers.sentencepiece import SentencePieceConfig, SentencePieceTokenizer
+from seqexp.tokenizers.subword_nmt import SubwordNMTConfig
+from seqexp.tokenizers.whitespace import WhitespaceConfig
+
+
+def stages(config: Any) -> TextStages:
+    return TextStages([build(config, directory=Path(), language="en")])
+
+
+@pytest.mark.parametrize(
+    ("config", "line"),
+    [
+        (WhitespaceConfig(), "the runner runs </s>"),
+        (SubwordNMTConfig(), "the run@@ n@@ er run@@ s </s>"),
+        (SentencePieceConfig(), "▁the ▁run n er ▁run s </s>"),
+    ],
+    ids=["whitespace", "subword_nmt", "sentencepiece"],
+)
+def test_words(config: Any, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SentencePieceTokenizer, "_has_bytes", False)
+    tokens = line.split()
+    words = words_of_line(tokens, [-1.0] * len(tokens), stages(config))
+    assert [word.text for word in words] == ["the", "runner", "runs", "</s>"]
+    assert sum(word.log_prob for word in words) == -len(tokens)
+    assert sum(word.num_tokens for word in words) == len(tokens)
+
+
+def test_a_line_that_does_not_begin_with_a_word() -> None:
+    assert [word.text for word in words_of_line(["</s>"], [-1.0], stages(WhitespaceConfig()))] == ["</s>"]
+
+
+def test_tokens_that_tell_no_words() -> None:
+    with pytest.raises(UserError, match="the tokens of CharactersTokenizer do not tell where words begin"):
+        words_of_line(["a", "</s>"], [-1.0, -1.0], stages(CharactersConfig()))
+
+
+def test_statistics(tmp_path: Path) -> None:
+    statistics, pieces = WordStatistics(), stages(SubwordNMTConfig())
+    statistics.add(words_of_line(["a", "b@@", "c", "</s>"], [-1.0, -2.0, -3.0, -4.0], pieces))
+    statistics.add(words_of_line(["a", "a", "</s>"], [-0.5, -0.25, -1.0], pieces))
+    assert list(statistics.rows()) == [
+        ("a", 3, -1.75, 1, -6.25, 3),
+        ("</s>", 2, -5.0, 1, 0.0, 0),
+        ("bc", 1, -5.0, 2, -4.0, 1),
+    ]
+    statistics.save(tmp_path / "words.tsv")
+    assert (tmp_path / "words.tsv").read_text().splitlines()[1] == "a\t3\t-1.7500\t1\t-6.2500\t3"
