@@ -20,6 +20,7 @@ from seqexp.data.prepare import PrepareConfig
 from seqexp.eval_lm import EvalLMConfig
 from seqexp.generate import GenerateConfig
 from seqexp.interactive import InteractiveConfig
+from seqexp.rerank import RerankConfig
 from seqexp.runs.__main__ import RunsConfig
 from seqexp.score import ScoreConfig
 from seqexp.sync import SyncConfig
@@ -37,6 +38,7 @@ COMMANDS = {
     "average": AverageConfig,
     "interactive": InteractiveConfig,
     "score": ScoreConfig,
+    "rerank": RerankConfig,
     "runs": RunsConfig,
     "verify": VerifyConfig,
     "sync": SyncConfig,
