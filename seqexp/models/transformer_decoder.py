@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from seqexp.config.base import require
 from seqexp.models.base import Encoded
-from seqexp.models.transformer_stack import InputEmbedding, StackConfig, StackOptions, layer_options
+from seqexp.models.transformer_stack import InputEmbedding, Positions, StackConfig, StackOptions, layer_options
 from seqexp.modules.adaptive import AdaptiveInput, AdaptiveSoftmax
 from seqexp.modules.layers import DecoderLayer, LayerStack, LayerState
+from seqexp.modules.norms import make_norm
 from seqexp.modules.state import DecoderState, GrowingCache
 
 
@@ -41,7 +42,7 @@ class CausalStackConfig(StackConfig):
     output_size: int | None = None
     """Width of the last states, before the output projection; null is `hidden_size`."""
     final_norm: bool = True
-    """With `normalize_before`, a LayerNorm after the last layer."""
+    """With `normalize_before`, a norm after the last layer."""
     adaptive_softmax: AdaptiveSoftmaxConfig = field(default_factory=AdaptiveSoftmaxConfig)
     scale_attention: bool = False
     """A LayerNorm on the output of self-attention. This and the next three: NormFormer (arXiv 2110.09456)."""
@@ -89,6 +90,12 @@ class DecoderConfig(CausalStackConfig):
     """Each layer has a block that attends to the source."""
     cross_self_attention: bool = False
     """Self-attention attends to the source's states as well as to the target (usually with `cross_attention` off)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        inside = self.positions in (Positions.rotary, Positions.alibi)
+        right = "with cross_self_attention the distance to the source has no meaning; take sinusoidal or learned"
+        require(not (self.cross_self_attention and inside), "positions", self.positions, right)
 
 
 class TransformerState(DecoderState):
@@ -142,7 +149,8 @@ class TransformerDecoder(nn.Module):
         attended_size = source_size if attends else None
         layers = (DecoderLayer(layer_config, attended_size) for _ in range(config.num_layers))
         self.layers = LayerStack(layers, config.layerdrop)
-        self.norm = nn.LayerNorm(config.hidden_size) if config.normalize_before and config.final_norm else None
+        has_norm = config.normalize_before and config.final_norm
+        self.norm = make_norm(config.norm, config.hidden_size) if has_norm else None
         self.projection: nn.Linear | None = None
         if config.projected_size != config.hidden_size:
             self.projection = nn.Linear(config.hidden_size, config.projected_size, bias=False)

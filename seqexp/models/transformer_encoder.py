@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from seqexp.models.base import Encoded
 from seqexp.models.transformer_stack import InputEmbedding, StackConfig, StackOptions, layer_options
 from seqexp.modules.layers import EncoderLayer, LayerStack
+from seqexp.modules.norms import make_norm
 
 
 @dataclass
@@ -35,7 +36,7 @@ class TransformerEncoder(nn.Module):
         self.embedding = InputEmbedding(config, options, embedding, max_positions, "max_source_positions")
         layers = (EncoderLayer(layer_options(config, options)) for _ in range(config.num_layers))
         self.layers = LayerStack(layers, config.layerdrop)
-        self.norm = nn.LayerNorm(config.hidden_size) if config.normalize_before else None
+        self.norm = make_norm(config.norm, config.hidden_size) if config.normalize_before else None
 
     def forward(self, tokens: Tensor) -> Encoded:
         """Read sentences, int64 [B, S], padded on either side; states at padding have no meaning."""

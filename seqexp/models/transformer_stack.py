@@ -15,13 +15,19 @@ from seqexp.models.base import ModelConfig
 from seqexp.modules.activations import Activation
 from seqexp.modules.adaptive import AdaptiveInput
 from seqexp.modules.layers import LayerOptions
+from seqexp.modules.norms import Norm, make_norm
 from seqexp.modules.positions import LearnedPositions, PositionEmbedding, SinusoidalPositions
+from seqexp.modules.relative_positions import Relative
 
 
 class Positions(StrEnum):
     none = "none"
     sinusoidal = "sinusoidal"
     learned = "learned"
+    rotary = "rotary"
+    """Inside of self-attention: queries and keys turned by their positions (arXiv 2104.09864)."""
+    alibi = "alibi"
+    """Inside of self-attention: scores that fall with the distance (arXiv 2108.12409)."""
 
 
 @dataclass
@@ -37,9 +43,18 @@ class StackConfig:
     num_heads: int = 4
     """Attention heads; they share out `hidden_size`."""
     normalize_before: bool = True
-    """LayerNorm before each sub-block and one after the last layer, instead of after each sum with the residual."""
+    """A norm before each sub-block and one after the last layer, instead of after each sum with the residual."""
     positions: Positions = Positions.sinusoidal
     """Position embeddings."""
+    norm: Norm = Norm.layer
+    """What normalises states."""
+    gated_ffn: bool = False
+    """Multiply the activations of the feed-forward networks by a second projection; SwiGLU with `activation=silu`."""
+    num_key_value_heads: int | None = None
+    """Heads of keys and values of self-attention, a divisor of `num_heads`, each for several heads of queries; null:
+    `num_heads`. Fewer need less memory in generation."""
+    normalize_keys: bool = False
+    """Normalise queries and keys of self-attention, head by head."""
     layerdrop: float = 0.0
     """Probability to leave out a layer in training."""
 
@@ -50,6 +65,12 @@ class StackConfig:
         require(0 <= self.layerdrop < 1, "layerdrop", self.layerdrop, "it must be at least 0 and less than 1")
         right = f"it must divide hidden_size={self.hidden_size}"
         require(self.hidden_size % self.num_heads == 0, "num_heads", self.num_heads, right)
+        shared = self.num_key_value_heads
+        right = f"it must divide num_heads={self.num_heads}"
+        divides = shared is None or (shared > 0 and self.num_heads % shared == 0)
+        require(divides, "num_key_value_heads", shared, right)
+        even = self.positions is not Positions.rotary or self.hidden_size // self.num_heads % 2 == 0
+        require(even, "positions", self.positions, "hidden_size / num_heads must be even")
 
 
 @dataclass
@@ -67,7 +88,7 @@ class TransformerOptions(ModelConfig):
     scale_embeddings: bool = True
     """Multiply token embeddings by the square root of the stack's width."""
     normalize_embeddings: bool = False
-    """A LayerNorm on the sum of token and position embeddings."""
+    """A norm on the sum of token and position embeddings."""
 
     def __post_init__(self) -> None:
         for name in ("dropout", "attention_dropout", "activation_dropout"):
@@ -100,6 +121,10 @@ class StackOptions:
     normalize_embeddings: bool = False
 
 
+_RELATIVE = {Positions.rotary: Relative.rotary, Positions.alibi: Relative.alibi}
+"""Positions that are no part of the embeddings."""
+
+
 def layer_options(
     config: StackConfig,
     options: StackOptions,
@@ -119,6 +144,11 @@ def layer_options(
         attention_dropout=options.attention_dropout,
         activation_dropout=options.activation_dropout,
         activation=options.activation,
+        norm=config.norm,
+        gated_ffn=config.gated_ffn,
+        num_key_value_heads=config.num_key_value_heads,
+        normalize_keys=config.normalize_keys,
+        relative=_RELATIVE.get(config.positions, Relative.none),
         scale_attention=scale_attention,
         scale_heads=scale_heads,
         scale_ffn=scale_ffn,
@@ -159,7 +189,7 @@ class InputEmbedding(nn.Module):
             self.positions = LearnedPositions(max_positions, size, option)
         elif config.positions == Positions.sinusoidal:
             self.positions = SinusoidalPositions(max_positions, size, option)
-        self.norm = nn.LayerNorm(size) if options.normalize_embeddings else None
+        self.norm = make_norm(config.norm, size) if options.normalize_embeddings else None
 
     def forward(self, tokens: Tensor, padding_mask: Tensor | None = None, start: int = 0) -> Tensor:
         """[B, T] to [B, T, D]; the other arguments are those of `PositionEmbedding`."""

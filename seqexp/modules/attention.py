@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqexp.config.base import require
+from seqexp.modules.norms import Norm, make_norm
+from seqexp.modules.relative_positions import Relative, distance_bias, rotate
 from seqexp.modules.state import GrowingCache
 
 
@@ -37,18 +39,38 @@ class SelfAttention(nn.Module):
         dropout: on the attention weights.
         scale_heads: multiply each head's share of the output by a learned factor, 1 at first (NormFormer, Shleifer et
             al. 2021, arXiv 2110.09456; applied after the output projection, as fairseq does).
+        num_key_value_heads: heads of keys and values, each for equally many of the queries (Ainslie et al. 2023, arXiv
+            2305.13245); None is H.
+        relative: how positions take part.
+        key_norm: normalises each head of queries and keys (Henry et al. 2020, arXiv 2010.04245); None for none.
     """
 
-    def __init__(self, hidden_size: int, num_heads: int, *, dropout: float = 0.0, scale_heads: bool = False) -> None:
+    def __init__(
+        self,
+        hidden_size: int,
+        num_heads: int,
+        *,
+        dropout: float = 0.0,
+        scale_heads: bool = False,
+        num_key_value_heads: int | None = None,
+        relative: Relative = Relative.none,
+        key_norm: Norm | None = None,
+    ) -> None:
         super().__init__()
         _require_heads(hidden_size, num_heads)
         self.num_heads = num_heads
+        self.num_key_value_heads = num_heads if num_key_value_heads is None else num_key_value_heads
         self.dropout = dropout
+        self.relative = relative
+        head_size = hidden_size // num_heads
+        key_size = self.num_key_value_heads * head_size
         # One matrix for queries, keys and values: one product instead of three, and one block to cache in decoding.
-        self.projection = nn.Linear(hidden_size, 3 * hidden_size)
+        self.projection = nn.Linear(hidden_size, hidden_size + 2 * key_size)
         self.output = nn.Linear(hidden_size, hidden_size)
         self.head_scale = nn.Parameter(torch.ones(num_heads)) if scale_heads else None
-        for block in self.projection.weight.chunk(3):
+        self.query_norm = None if key_norm is None else make_norm(key_norm, head_size)
+        self.key_norm = None if key_norm is None else make_norm(key_norm, head_size)
+        for block in torch.split(self.projection.weight, [hidden_size, key_size, key_size]):
             nn.init.xavier_uniform_(block, gain=1 / math.sqrt(2))
         _initialize_output(self.output)
 
@@ -74,19 +96,29 @@ class SelfAttention(nn.Module):
         Returns:
             [R, T, D].
         """
-        queries, keys_values = self.projection(x).split((x.shape[-1], 2 * x.shape[-1]), dim=-1)
+        width = self.projection.out_features
+        queries, keys_values = self.projection(x).split((x.shape[-1], width - x.shape[-1]), dim=-1)
         if memory is not None:
             keys_values = torch.cat([self.keys_values(memory), keys_values], dim=1)
+        past = 0 if cache is None else cache.length
+        queries = self._placed(_split_heads(queries, self.num_heads), self.query_norm, past)
+        if self.key_norm is not None or self.relative is Relative.rotary:
+            keys, values = keys_values.chunk(2, dim=-1)
+            keys = self._placed(_split_heads(keys, self.num_key_value_heads), self.key_norm, past)
+            keys_values = torch.cat([_merge_heads(keys), values], dim=-1)
         if cache is not None:
             keys_values = cache.append(keys_values)
         keys, values = keys_values.chunk(2, dim=-1)
+        if self.relative is Relative.alibi:
+            mask, causal = self._biased(mask, causal, queries, keys.shape[1]), False
         attended = F.scaled_dot_product_attention(
-            _split_heads(queries, self.num_heads),
-            _split_heads(keys, self.num_heads),
-            _split_heads(values, self.num_heads),
+            queries,
+            _split_heads(keys, self.num_key_value_heads),
+            _split_heads(values, self.num_key_value_heads),
             attn_mask=mask,
             dropout_p=self.dropout if self.training else 0.0,
             is_causal=causal,
+            enable_gqa=self.num_key_value_heads != self.num_heads,
         )
         return self._scaled(self.output(_merge_heads(attended)))
 
@@ -94,6 +126,19 @@ class SelfAttention(nn.Module):
         """Keys and values of a memory [R, S, D], side by side, [R, S, 2D]."""
         size = memory.shape[-1]
         return F.linear(memory, self.projection.weight[size:], self.projection.bias[size:])
+
+    def _placed(self, x: Tensor, norm: nn.Module | None, start: int) -> Tensor:
+        """Queries or keys [R, heads, T, d], normalised and turned as the options say; `start`: the first's position."""
+        x = x if norm is None else norm(x)
+        return rotate(x, start) if self.relative is Relative.rotary else x
+
+    def _biased(self, mask: Tensor | None, causal: bool, queries: Tensor, num_keys: int) -> Tensor:
+        """What is added to scores, -inf where a query may not attend."""
+        num_queries = queries.shape[2]
+        bias = distance_bias(self.num_heads, num_queries, num_keys, queries)
+        if causal:
+            mask = torch.ones(num_queries, num_keys, dtype=torch.bool, device=queries.device).tril()
+        return bias if mask is None else bias.masked_fill(~mask, float("-inf"))
 
     def _scaled(self, x: Tensor) -> Tensor:
         if self.head_scale is None:

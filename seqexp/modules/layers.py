@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from seqexp.modules.activations import Activation
 from seqexp.modules.attention import CrossAttention, KeysValues, SelfAttention
 from seqexp.modules.feed_forward import FeedForward
+from seqexp.modules.norms import Norm, make_norm
+from seqexp.modules.relative_positions import Relative
 from seqexp.modules.state import GrowingCache
 
 
@@ -32,6 +34,11 @@ class LayerOptions:
     scale_heads: bool = False
     scale_ffn: bool = False
     scale_residuals: bool = False
+    norm: Norm = Norm.layer
+    gated_ffn: bool = False
+    num_key_value_heads: int | None = None
+    normalize_keys: bool = False
+    relative: Relative = Relative.none
 
 
 @dataclass
@@ -62,25 +69,34 @@ class _Layer(nn.Module):
         self.normalize_before = options.normalize_before
         self.dropout = options.dropout
         self.self_attention = SelfAttention(
-            size, options.num_heads, dropout=options.attention_dropout, scale_heads=options.scale_heads
+            size,
+            options.num_heads,
+            dropout=options.attention_dropout,
+            scale_heads=options.scale_heads,
+            num_key_value_heads=options.num_key_value_heads,
+            relative=options.relative,
+            key_norm=options.norm if options.normalize_keys else None,
         )
-        self.self_attention_norm = nn.LayerNorm(size)
+        self.self_attention_norm = make_norm(options.norm, size)
         self.feed_forward = FeedForward(
             size,
             options.ffn_size,
             activation=options.activation,
             activation_dropout=options.activation_dropout,
+            gated=options.gated_ffn,
             normalize_inner=options.scale_ffn,
         )
-        self.feed_forward_norm = nn.LayerNorm(size)
+        self.feed_forward_norm = make_norm(options.norm, size)
         self.residual_scale = nn.Parameter(torch.ones(size)) if options.scale_residuals else None
 
-    def _before(self, x: Tensor, norm: nn.LayerNorm) -> Tensor:
-        return norm(x) if self.normalize_before else x
+    def _before(self, x: Tensor, norm: nn.Module) -> Tensor:
+        normalized: Tensor = norm(x) if self.normalize_before else x
+        return normalized
 
-    def _after(self, residual: Tensor, x: Tensor, norm: nn.LayerNorm) -> Tensor:
+    def _after(self, residual: Tensor, x: Tensor, norm: nn.Module) -> Tensor:
         x = residual + F.dropout(x, self.dropout, self.training)
-        return x if self.normalize_before else norm(x)
+        normalized: Tensor = x if self.normalize_before else norm(x)
+        return normalized
 
     def _feed_forward_block(self, x: Tensor) -> Tensor:
         residual = x if self.residual_scale is None else x * self.residual_scale
@@ -115,7 +131,7 @@ class DecoderLayer(_Layer):
             self.cross_attention = CrossAttention(
                 size, options.num_heads, key_size=source_size, dropout=options.attention_dropout
             )
-            self.cross_attention_norm = nn.LayerNorm(size)
+            self.cross_attention_norm = make_norm(options.norm, size)
 
     def source_keys_values(self, states: Tensor | None) -> KeysValues | None:
         """What `forward` attends to in the encoder's states [B, S, source_size]; None without cross-attention."""

@@ -16,6 +16,8 @@ from seqexp.models.base import LanguageModel, ModelConfig
 from seqexp.models.transformer_decoder import AdaptiveSoftmaxConfig
 from seqexp.models.transformer_lm import AdaptiveInputConfig, TieAdaptive, TransformerLMConfig
 from seqexp.models.transformer_stack import Positions
+from seqexp.modules.activations import Activation
+from seqexp.modules.norms import Norm
 
 PAD, EOS, NUM_WORDS = 1, 2, 23
 SMALL: dict[str, Any] = {"num_layers": 2, "hidden_size": 16, "ffn_size": 24, "num_heads": 2}
@@ -41,6 +43,16 @@ MODELS: dict[str, ModelConfig] = {
         adaptive_softmax=AdaptiveSoftmaxConfig([8, 14], 2),
         tie_adaptive=TieAdaptive.all,
     ),
+    "modern": TransformerLMConfig(
+        **{**SMALL, "num_heads": 4},
+        positions=Positions.rotary,
+        norm=Norm.rms,
+        activation=Activation.silu,
+        gated_ffn=True,
+        num_key_value_heads=2,
+        normalize_keys=True,
+    ),
+    "alibi": TransformerLMConfig(**SMALL, positions=Positions.alibi, num_key_value_heads=1),
     "dropouts": TransformerLMConfig(**SMALL, layerdrop=0.5, attention_dropout=0.1, activation_dropout=0.1),
 }
 

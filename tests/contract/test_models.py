@@ -18,11 +18,13 @@ from seqexp.models.transformer_decoder import DecoderConfig
 from seqexp.models.transformer_encoder import EncoderConfig
 from seqexp.models.transformer_stack import Positions
 from seqexp.modules.activations import Activation
+from seqexp.modules.norms import Norm
 
 PAD, EOS, NUM_WORDS = 1, 2, 23
 SIDE: dict[str, Any] = {"num_layers": 2, "hidden_size": 16, "ffn_size": 24, "num_heads": 2}
 POST: dict[str, Any] = {**SIDE, "normalize_before": False}
 LEARNED: dict[str, Any] = {**SIDE, "positions": Positions.learned}
+MODERN: dict[str, Any] = {**SIDE, "norm": Norm.rms, "gated_ffn": True, "num_key_value_heads": 1, "normalize_keys": True}
 NONE: dict[str, Any] = {**SIDE, "positions": Positions.none}
 
 LISTED: dict[str, Any] = {
@@ -60,6 +62,11 @@ MODELS: dict[str, ModelConfig] = {
         decoder=DecoderConfig(
             **SIDE, scale_attention=True, scale_heads=True, scale_ffn=True, scale_residuals=True, final_norm=False
         ),
+    ),
+    "modern": TransformerConfig(
+        encoder=EncoderConfig(**MODERN, positions=Positions.rotary),
+        decoder=DecoderConfig(**MODERN, positions=Positions.alibi),
+        activation=Activation.silu,
     ),
     "dropouts": TransformerConfig(
         encoder=EncoderConfig(**SIDE, layerdrop=0.5),

@@ -9,6 +9,7 @@ from seqexp.config.command import config_dir, register, typed
 from seqexp.models.base import ModelConfig
 from seqexp.models.transformer_decoder import AdaptiveSoftmaxConfig
 from seqexp.models.transformer_lm import AdaptiveInputConfig, TieAdaptive, TransformerLM, TransformerLMConfig
+from seqexp.models.transformer_stack import Positions
 from seqexp.modules.activations import Activation
 from seqexp.modules.adaptive import AdaptiveInput, AdaptiveSoftmax
 
@@ -90,6 +91,14 @@ def test_wiki103(name: str) -> None:
     assert config.adaptive_softmax.dropout == 0.2
 
 
+def test_modern() -> None:
+    """As the default, but narrower keys and values, a gate, no biases of norms."""
+    config = preset("transformer_lm_modern")
+    attention = 2 * (128 * 128 + 128) + 2 * (128 * 64 + 64)
+    feed_forward = 2 * (128 * 344 + 344) + 344 * 128 + 128
+    assert num_parameters(config) == 2 * (attention + feed_forward + 2 * 128) + 128 + NUM_WORDS * 128
+
+
 def test_the_default_preset_states_no_difference() -> None:
     assert preset("transformer_lm") == TransformerLMConfig()
 
@@ -122,6 +131,8 @@ def test_the_default_preset_states_no_difference() -> None:
         ({"max_target_positions": 0}, "max_target_positions=0"),
         ({"dropout": 1.0}, "dropout=1.0"),
         ({"num_heads": 3}, "num_heads=3"),
+        ({"num_key_value_heads": 3}, "num_key_value_heads=3 is not valid: it must divide num_heads=4"),
+        ({"hidden_size": 12, "positions": Positions.rotary}, "hidden_size / num_heads must be even"),
     ],
 )
 def test_options_that_do_not_go_together(options: dict[str, Any], message: str) -> None:
