@@ -32,6 +32,9 @@ class Hypothesis:
     """What hypotheses are ranked by: the log-probability (nats), normalised as the generator's config says."""
     positional_scores: Tensor
     """Log-probability (nats) of each token, float32 [length], on the CPU."""
+    attention: Tensor | None = None
+    """How much each token, before it was known, attended to each token of the source without padding: float32 [length,
+    source length], on the CPU; rows sum to 1. None unless the generator was asked for it."""
 
 
 class Generator(ABC):

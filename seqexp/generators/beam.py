@@ -65,8 +65,11 @@ class BeamSearch(Search):
     likeliest that do not end are the next prefixes. A sentence is finished when it has k hypotheses or reached its
     longest length.
 
-    A subclass may replace, besides what it may of any `Search`, `candidates`: which continuations are looked at; and
-    `num_beams`.
+    A search for fewer than k hypotheses leaves a sentence as soon as no prefix of it can become better than what it has
+    (`Search.bound`): the result is the same, since prefixes can only lose probability.
+
+    A subclass may replace, besides what it may of any `Search`, `num_beams`, and `candidates`: which continuations are
+    looked at. None may have a higher score than the prefix that it continues.
     """
 
     def __init__(self, config: BeamSearchConfig, **words: Any) -> None:
@@ -86,6 +89,7 @@ class BeamSearch(Search):
         log_probs = predictor.log_probs(last.flatten())
         num_beams = self.num_beams(log_probs.shape[1])
         history = History(batch.num_sentences, num_beams, max(max_lengths) + 1, self.eos, device)
+        best = _Best(self, batch.num_sentences, torch.tensor(max_lengths, device=device))
         previous = last.new_empty(batch.num_sentences, 0)
         for number in range(max(max_lengths) + 1):
             ending = [max_lengths[sentence] == number for sentence in active]
@@ -103,25 +107,28 @@ class BeamSearch(Search):
             candidates = self.candidates(step, num_beams)
             ends = candidates.ends(self.eos)
             first = slice(num_beams)
-            full = history.finish(number, candidates.beams[:, first], candidates.scores[:, first], ends[:, first])
-            left = [row for row, done in enumerate(full.tolist()) if not (done or ending[row])]
+            done = history.finish(number, candidates.beams[:, first], candidates.scores[:, first], ends[:, first])
+            beams, last, scores = _continue(candidates, ends, num_beams)
+            if self.config.nbest < num_beams:
+                done |= best.settled(number, candidates.scores[:, first].where(ends[:, first], float("-inf")), scores)
+            left = [row for row, is_done in enumerate(done.tolist()) if not (is_done or ending[row])]
             if not left:
                 break
-            beams, last, scores = _continue(candidates, ends, num_beams)
             history.extend(number, last, beams, scores)
             sentences = None
             if len(left) < len(active):
                 active = [active[row] for row in left]
                 sentences = torch.tensor(left, device=device)
                 history.keep(sentences)
+                best.keep(sentences)
                 beams, last, scores = beams[sentences], last[sentences], scores[sentences]
-            rows = _rows(beams, sentences, len(log_probs) // len(full))
+            rows = _rows(beams, sentences, step.scores.shape[1])
             if num_beams > 1 or sentences is not None:
                 predictor.reorder(rows, sentences)
             state.reorder(rows, sentences, last.flatten())
             previous = torch.cat([previous[rows], last.view(-1, 1)], dim=1)
             log_probs = predictor.log_probs(last.flatten())
-        return self._hypotheses(history.trace())
+        return self.finished(models, batch, self._hypotheses(history.trace()))
 
     def num_beams(self, num_words: int) -> int:
         """k: as many as the config says, but no more than there are candidates in the first step."""
@@ -134,16 +141,9 @@ class BeamSearch(Search):
             step: the prefixes and what may follow them.
             num_beams: k.
         """
-        num_sentences, num_prefixes = step.scores.shape
-        log_probs = step.log_probs.view(num_sentences, num_prefixes, -1)
-        num_words = log_probs.shape[2]
-        # The best of each prefix first: what is added to all of its words does not change their order.
-        values, tokens = log_probs.topk(min(2 * num_beams, num_words), dim=2)
-        num_candidates = min(2 * num_beams, num_prefixes * num_words - 1)
-        values, best = (values + step.scores[:, :, None]).flatten(1).topk(num_candidates)
-        values = values.masked_fill(values.isnan(), float("-inf"))
-        beams = best.div(tokens.shape[2], rounding_mode="floor")
-        return Candidates(values, tokens.flatten(1).gather(1, best), beams)
+        log_probs = step.log_probs.view(*step.scores.shape, -1)
+        num_candidates = min(2 * num_beams, log_probs[0].numel() - 1)
+        return Candidates(*likeliest(log_probs, step.scores, num_candidates))
 
     def _hypotheses(self, found: Traced) -> list[list[Hypothesis]]:
         scores = self.score(found.log_probs, found.lengths)
@@ -152,6 +152,74 @@ class BeamSearch(Search):
             order = scores[sentence, :count].sort(descending=True, stable=True).indices[: self.config.nbest]
             result.append([_hypothesis(found, scores, sentence, number) for number in order.tolist()])
         return result
+
+
+class _Best:
+    """The scores of the best hypotheses that a search has found for each sentence, as many as are asked for."""
+
+    def __init__(self, search: BeamSearch, num_sentences: int, max_lengths: Tensor) -> None:
+        self._search = search
+        self._longest = max_lengths + 1
+        self._scores = torch.full((num_sentences, search.config.nbest), float("-inf"), device=max_lengths.device)
+
+    def settled(self, number: int, found: Tensor, prefixes: Tensor) -> Tensor:
+        """True for sentences whose best hypotheses are known, bool [B].
+
+        Args:
+            number: of the step.
+            found: log-probabilities of the hypotheses that end there, -inf for none, [B, k].
+            prefixes: scores of those that go on, [B, k].
+        """
+        shortest = torch.full_like(self._longest, number + 2)
+        found = self._search.score(found, shortest[:, None] - 1)
+        self._scores = torch.cat([self._scores, found], dim=1).topk(self._scores.shape[1]).values
+        return self._scores[:, -1] >= self._search.bound(prefixes.amax(dim=1), shortest, self._longest)
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with the sentences numbered in `rows` only."""
+        self._longest, self._scores = self._longest[rows], self._scores[rows]
+
+
+_BLOCK = 64
+"""Words that are looked at together. topk is slow, a maximum is fast: the best words are in the best blocks."""
+
+
+def likeliest(log_probs: Tensor, scores: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The continuations of highest score, best first.
+
+    Args:
+        log_probs: of the next word, [B, prefixes, V].
+        scores: of the prefixes, [B, prefixes].
+        count: C, how many are wanted of each sentence.
+
+    Returns:
+        Their scores (-inf where a model gave none), words and numbers of prefixes, each [B, C].
+    """
+    num_sentences, num_prefixes, num_words = log_probs.shape
+    num_blocks = num_words // _BLOCK
+    if num_prefixes * num_blocks <= count:
+        values, best = (log_probs + scores[:, :, None]).flatten(1).topk(count)
+        return _possible(values), best % num_words, best.div(num_words, rounding_mode="floor")
+    blocks = log_probs[:, :, : num_blocks * _BLOCK].view(num_sentences, num_prefixes, num_blocks, _BLOCK)
+    chosen = (blocks.amax(dim=3) + scores[:, :, None]).flatten(1).topk(count, sorted=False).indices
+    prefixes, places = chosen.div(num_blocks, rounding_mode="floor"), chosen % num_blocks
+    sentences = torch.arange(num_sentences, device=chosen.device)[:, None]
+    values = (blocks[sentences, prefixes, places] + scores.gather(1, prefixes)[:, :, None]).flatten(1)
+    # The words that fill no block take part in any case.
+    rest = (log_probs[:, :, num_blocks * _BLOCK :] + scores[:, :, None]).flatten(1)
+    values, best = torch.cat([values, rest], dim=1).topk(count)
+    block, word = best.div(_BLOCK, rounding_mode="floor").clamp_(max=count - 1), best % _BLOCK
+    tokens, prefixes = places.gather(1, block) * _BLOCK + word, prefixes.gather(1, block)
+    if rest.shape[1] > 0:
+        width, place = num_words % _BLOCK, best - count * _BLOCK
+        tokens = tokens.where(place < 0, num_blocks * _BLOCK + place % width)
+        prefixes = prefixes.where(place < 0, place.div(width, rounding_mode="floor"))
+    return _possible(values), tokens, prefixes
+
+
+def _possible(scores: Tensor) -> Tensor:
+    """What is not a number is impossible."""
+    return scores.masked_fill(scores.isnan(), float("-inf"))
 
 
 def _continue(candidates: Candidates, ends: Tensor, num_beams: int) -> tuple[Tensor, Tensor, Tensor]:

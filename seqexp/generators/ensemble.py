@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from seqexp.data.batch import PairBatch
+from seqexp.generators.words import WordLogProbs
 from seqexp.models.base import Seq2SeqModel
 
 
@@ -22,7 +23,10 @@ class Predictor(ABC):
 
     @abstractmethod
     def log_probs(self, tokens: Tensor) -> Tensor:
-        """What follows `tokens`, int64 [R], the last of each row: float32 [R, V], which the caller may change."""
+        """What follows `tokens`, int64 [R], the last of each row: float32 [R, V].
+
+        The caller may change it, and it is valid until the next call.
+        """
 
     @abstractmethod
     def reorder(self, rows: Tensor, sentences: Tensor | None) -> None:
@@ -67,12 +71,13 @@ class Ensemble(Predictor):
         self._models = models
         self._temperature = temperature
         self._encoded = [model.encode(batch.source_tokens, batch.source_lengths) for model in models]
+        self._words = [WordLogProbs() for _ in models]
         self._states = [model.initial_state(encoded) for model, encoded in zip(models, self._encoded, strict=True)]
 
     def log_probs(self, tokens: Tensor) -> Tensor:
         each = [
-            self._one(model.decode(tokens[:, None], encoded, state).logits[:, -1])
-            for model, encoded, state in zip(self._models, self._encoded, self._states, strict=True)
+            words(model.decode(tokens[:, None], encoded, state), self._temperature)
+            for words, model, encoded, state in zip(self._words, self._models, self._encoded, self._states, strict=True)
         ]
         return each[0] if len(each) == 1 else torch.stack(each).logsumexp(dim=0) - math.log(len(each))
 
@@ -81,9 +86,3 @@ class Ensemble(Predictor):
             state.reorder(rows, sentences)
         if sentences is not None:
             self._encoded = [encoded.select(sentences) for encoded in self._encoded]
-
-    def _one(self, logits: Tensor) -> Tensor:
-        scores = logits.float()
-        if self._temperature != 1:
-            scores = scores / self._temperature
-        return scores.log_softmax(dim=1)

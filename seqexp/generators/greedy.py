@@ -59,7 +59,8 @@ class Greedy(Search):
                 predictor.reorder(rows, rows)
                 last, tokens, scores = last[rows], tokens[rows], scores[rows]
             state.reorder(rows, rows, last)
-        return [[hypotheses[sentence]] for sentence in range(batch.num_sentences)]
+        found = [[hypotheses[sentence]] for sentence in range(batch.num_sentences)]
+        return self.finished(models, batch, found)
 
     def _hypothesis(self, tokens: Tensor, scores: Tensor) -> Hypothesis:
         scores = scores.cpu()

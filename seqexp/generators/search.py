@@ -14,7 +14,8 @@ from torch import Tensor
 from seqexp.config.base import require
 from seqexp.data.batch import PairBatch
 from seqexp.data.vocabulary import Vocabulary
-from seqexp.generators.base import Generator, GeneratorConfig
+from seqexp.generators.attention import with_attention
+from seqexp.generators.base import Generator, GeneratorConfig, Hypothesis
 from seqexp.generators.ensemble import Ensemble, Predictor, WeightedSum
 from seqexp.generators.fusion import LanguageModelPredictor
 from seqexp.generators.prefixes import AllowedTokens, allow, force, given_prefixes
@@ -76,6 +77,8 @@ class SearchConfig(GeneratorConfig):
     are added; not in training."""
     lm_weight: float = 0.3
     """What they are multiplied with."""
+    return_attention: bool = False
+    """Give each hypothesis its attention to the source, from the model's `decoder.alignment_layer`."""
 
     def __post_init__(self) -> None:
         require(self.temperature > 0, "temperature", self.temperature, "it must be positive")
@@ -130,7 +133,8 @@ class Search(Generator):
     Models are used in the mode that they are in: put them in evaluation mode, or their dropout takes part.
 
     What a subclass may replace: `begin`, what is remembered of a batch; `predictor`, where log-probabilities come from;
-    `max_lengths`; `restrict`, which of them are allowed; `score`, how finished hypotheses are ranked.
+    `max_lengths`; `restrict`, which of them are allowed;
+    `score` and `bound`, how finished hypotheses are ranked.
 
     Args:
         config: options.
@@ -280,6 +284,28 @@ class Search(Generator):
         if self._options.length_penalty_form == LengthPenalty.gnmt:
             lengths = (5 + lengths) / 6
         return log_probs / lengths**self._options.length_penalty
+
+    def finished(
+        self, models: Sequence[Seq2SeqModel], batch: PairBatch, found: list[list[Hypothesis]]
+    ) -> list[list[Hypothesis]]:
+        """What a search returns: the hypotheses, with their attention if that is wanted."""
+        if not self._options.return_attention:
+            return found
+        return with_attention(models, batch, found, start=self.start, pad=self.pad)
+
+    def bound(self, log_probs: Tensor, shortest: Tensor, longest: Tensor) -> Tensor:
+        """The highest score that prefixes with these log-probabilities can still reach; a search may stop below it.
+
+        For a `score` that only rises or only falls with the length. Another one needs another bound.
+
+        Args:
+            log_probs: of the prefixes, [B].
+            shortest: length of the shortest hypothesis that each may become, int64 [B].
+            longest: of the longest, int64 [B].
+        """
+        bound = self.score(log_probs, shortest).maximum(self.score(log_probs, longest))
+        # With a reward for unknown words a prefix may gain by growing.
+        return bound if self._options.unk_penalty >= 0 else torch.full_like(bound, float("inf"))
 
 
 def repeated_ngrams(previous: Tensor, size: int, filler: int) -> Tensor:

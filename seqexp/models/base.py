@@ -113,6 +113,18 @@ class Seq2SeqModel(Model):
         generation one, T = 1), and the state is advanced.
         """
 
+    def attention(self, tokens: Tensor, encoded: Encoded) -> Tensor | None:
+        """How much the decoder, at each of `tokens`, attends to the source; rows sum to 1.
+
+        Args:
+            tokens: as `decode` takes them without a state, int64 [R, T].
+            encoded: B sentences.
+
+        Returns:
+            [R, T, S]; None if the model has no such attention.
+        """
+        return None
+
     def forward(self, batch: Batch) -> ModelOutput:
         assert isinstance(batch, PairBatch)
         assert batch.previous_tokens is not None

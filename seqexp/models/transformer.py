@@ -102,6 +102,9 @@ class Transformer(Seq2SeqModel):
         assert state is None or isinstance(state, TransformerState)
         return ModelOutput(self.decoder(tokens, encoded, state), self.decoder.output_projection)
 
+    def attention(self, tokens: Tensor, encoded: Encoded) -> Tensor | None:
+        return self.decoder.attention(tokens, encoded)
+
     def blocks(self) -> list[nn.Module]:
         return [*self.encoder.layers, *self.decoder.layers]
 

@@ -90,12 +90,22 @@ class DecoderConfig(CausalStackConfig):
     """Each layer has a block that attends to the source."""
     cross_self_attention: bool = False
     """Self-attention attends to the source's states as well as to the target (usually with `cross_attention` off)."""
+    alignment_layer: int | None = None
+    """Layer whose attention to the source is that of a hypothesis, from 0; null is the last."""
+    alignment_heads: int | None = None
+    """Of that layer, the first heads, whose mean is taken; null is all."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         inside = self.positions in (Positions.rotary, Positions.alibi)
         right = "with cross_self_attention the distance to the source has no meaning; take sinusoidal or learned"
         require(not (self.cross_self_attention and inside), "positions", self.positions, right)
+        value = self.alignment_layer
+        right = f"it must be less than num_layers={self.num_layers}, or null for the last"
+        require(value is None or 0 <= value < self.num_layers, "alignment_layer", value, right)
+        value = self.alignment_heads
+        right = f"it must be between 1 and num_heads={self.num_heads}, or null for all"
+        require(value is None or 0 < value <= self.num_heads, "alignment_heads", value, right)
 
 
 class TransformerState(DecoderState):
@@ -136,6 +146,8 @@ class TransformerDecoder(nn.Module):
         super().__init__()
         self.padding_index = options.padding_index
         self.cross_self_attention = isinstance(config, DecoderConfig) and config.cross_self_attention
+        self.alignment_layer = config.alignment_layer if isinstance(config, DecoderConfig) else None
+        self.alignment_heads = config.alignment_heads if isinstance(config, DecoderConfig) else None
         self.embedding = InputEmbedding(config, options, embedding, max_positions, "max_target_positions")
         layer_config = layer_options(
             config,
@@ -194,6 +206,23 @@ class TransformerDecoder(nn.Module):
         if state is not None:
             state.length += tokens.shape[1]
         return self._last_states(x)
+
+    def attention(self, tokens: Tensor, encoded: Encoded) -> Tensor | None:
+        """As `Seq2SeqModel.attention`: the mean over the heads of one layer."""
+        number = len(self.layers) - 1 if self.alignment_layer is None else self.alignment_layer
+        cross_attention = self._layer(number).cross_attention if len(self.layers) > 0 else None
+        if cross_attention is None:
+            return None
+        found: list[Tensor] = []
+        # It sees what the block is called with, so that nothing of a usual pass is different for it.
+        watch = cross_attention.register_forward_pre_hook(
+            lambda _, arguments: found.append(cross_attention.weights(*arguments))
+        )
+        try:
+            self(tokens, encoded)
+        finally:
+            watch.remove()
+        return found[0][:, : self.alignment_heads].mean(dim=1)
 
     def _layer(self, number: int) -> DecoderLayer:
         layer = self.layers[number]

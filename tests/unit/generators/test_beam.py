@@ -8,7 +8,7 @@ from torch import Tensor
 
 from seqexp.data.batch import PairBatch
 from seqexp.generators.base import Hypothesis
-from seqexp.generators.beam import BeamSearch, BeamSearchConfig
+from seqexp.generators.beam import BeamSearch, BeamSearchConfig, likeliest
 from seqexp.generators.greedy import Greedy, GreedyConfig
 from seqexp.generators.search import LengthFrom
 from seqexp.models.transformer import Transformer, TransformerConfig
@@ -336,3 +336,51 @@ def test_invalid_options(options: dict[str, Any], message: str) -> None:
 def test_no_model() -> None:
     with pytest.raises(ValueError, match=r"models=\[\] is not valid: a search needs at least one"):
         search([], sources(0))
+
+
+@pytest.mark.parametrize("num_words", [5, 64, 200, 1000])
+@pytest.mark.parametrize("num_prefixes", [1, 3])
+def test_likeliest(num_words: int, num_prefixes: int) -> None:
+    """As topk over all words gives it."""
+    generator = torch.Generator().manual_seed(num_words)
+    for _ in range(20):
+        log_probs = torch.randn(4, num_prefixes, num_words, generator=generator)
+        log_probs[log_probs > 2] = float("-inf")
+        scores = torch.randn(4, num_prefixes, generator=generator)
+        values, tokens, prefixes = likeliest(log_probs, scores, 4)
+        whole = log_probs + scores[:, :, None]
+        torch.testing.assert_close(values, whole.flatten(1).topk(4).values)
+        sentences = torch.arange(4)[:, None]
+        torch.testing.assert_close(whole[sentences, prefixes, tokens], values)
+
+
+@pytest.mark.parametrize("options", [{}, {"length_penalty": 2.0}, {"normalize_scores": False}, {"unk_penalty": -2.0}])
+def test_leaving_early_changes_nothing(transformer: Transformer, options: dict[str, Any]) -> None:
+    """A search for one hypothesis ends before one for all, with the same."""
+    steps: list[int] = []
+    for nbest in (1, 4):
+        search = BeamSearch(BeamSearchConfig(beam_size=4, nbest=nbest, **options), eos=EOS, pad=PAD, unk=UNK)
+        counting = Counting(transformer)
+        found = search.generate([counting], random_sources())  # type: ignore[list-item]
+        steps.append(counting.rows)
+        if nbest == 1:
+            best = found
+    assert_same(best, [nbest[:1] for nbest in found])
+    if not options.get("normalize_scores", True):
+        assert steps[0] < steps[1]
+    if "unk_penalty" in options:  # a reward: a prefix may become better
+        assert steps[0] == steps[1]
+
+
+class Counting:
+    """A model that counts the rows that it is asked for."""
+
+    def __init__(self, model: Transformer) -> None:
+        self.model, self.rows = model, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def decode(self, tokens: Tensor, *arguments: Any) -> Any:
+        self.rows += len(tokens)
+        return self.model.decode(tokens, *arguments)

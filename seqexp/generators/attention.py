@@ -1,0 +1,77 @@
+"""Attention of finished hypotheses to their sources, and word alignments from it.
+
+It is computed when a search is over, by one pass over the hypotheses, so searches need not know of it.
+Shapes: B sentences, R hypotheses, T target tokens, S source tokens.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from seqexp.config.base import OptionError
+from seqexp.data.batch import PairBatch
+from seqexp.generators.base import Hypothesis
+from seqexp.models.base import Seq2SeqModel
+
+
+@torch.no_grad()
+def with_attention(
+    models: Sequence[Seq2SeqModel], batch: PairBatch, found: list[list[Hypothesis]], *, start: int, pad: int
+) -> list[list[Hypothesis]]:
+    """The hypotheses of a batch with their attention, the mean over the models.
+
+    Args:
+        start: the decoder's first input.
+        pad: index of padding.
+
+    Raises:
+        OptionError: a model has no attention to the source.
+    """
+    sentences = [sentence for sentence, nbest in enumerate(found) for _ in nbest]
+    hypotheses = [hypothesis for nbest in found for hypothesis in nbest]
+    if not hypotheses:
+        return found
+    device = batch.source_tokens.device
+    tokens = [hypothesis.tokens for hypothesis in hypotheses]
+    inputs = [torch.cat([words.new_tensor([start]), words[:-1]]) for words in tokens]
+    previous = torch.nn.utils.rnn.pad_sequence(inputs, batch_first=True, padding_value=pad).to(device)
+    rows = torch.tensor(sentences, device=device)
+    attention = sum(_attention(model, previous, batch, rows) for model in models) / len(models)
+    assert isinstance(attention, Tensor)
+    columns = batch.source_tokens.ne(pad)[rows].cpu()
+    each = iter(
+        replace(hypothesis, attention=weights[: len(hypothesis.tokens), kept].clone())
+        for hypothesis, weights, kept in zip(hypotheses, attention.float().cpu(), columns, strict=True)
+    )
+    return [[next(each) for _ in nbest] for nbest in found]
+
+
+def _attention(model: Seq2SeqModel, previous: Tensor, batch: PairBatch, rows: Tensor) -> Tensor:
+    encoded = model.encode(batch.source_tokens, batch.source_lengths)
+    attention = model.attention(previous, encoded.select(rows))
+    if attention is None:
+        raise OptionError(
+            "generator.return_attention=true is not valid: the model's decoder has no attention to the source"
+        )
+    return attention
+
+
+def hard_alignment(attention: Tensor, source: Tensor, target: Tensor, eos: int) -> list[tuple[int, int]]:
+    """For each target word the source word that it attends to most.
+
+    Args:
+        attention: of a hypothesis, [T, S].
+        source: its source without padding, int64 [S].
+        target: its tokens, int64 [T].
+        eos: index of `</s>`, which is no word.
+
+    Returns:
+        (number of the source word, number of the target word), by target; none where a side has no word.
+    """
+    sources, targets = (side.ne(eos).nonzero().flatten() for side in (source.cpu(), target.cpu()))
+    if len(sources) == 0:
+        return []
+    best = attention[targets][:, sources].argmax(dim=1)
+    return [(place, number) for number, place in enumerate(best.tolist())]
