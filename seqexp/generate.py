@@ -103,13 +103,7 @@ class GenerateConfig(CommandConfig):
 def main(config: GenerateConfig) -> dict[str, float]:
     """Translate, in as many processes as the config says; gives the scores."""
     use_large_pages()
-    place = launched()
-    if place is not None and config.num_processes is not None:
-        raise UserError(
-            f"num_processes={config.num_processes}: {place.launcher} has started the processes; leave it null"
-        )
-    if place is not None and config.input == STANDARD_INPUT:
-        raise UserError(f"input=-: {place.launcher} has started {place.size} processes; give them a file")
+    refuse_what_is_for_one_process(config)
     config.generator = run_generator(
         config.run[0], config.checkpoint, config.generator, overridden_fields("generator"), config.trust
     )
@@ -124,6 +118,25 @@ def main(config: GenerateConfig) -> dict[str, float]:
     processes = ProcessesConfig(device=config.device, num_processes=config.num_processes)
     scores: dict[str, float] = in_processes(processes, generate_in_world, config, lines)
     return scores
+
+
+def refuse_what_is_for_one_process(config: GenerateConfig) -> None:
+    """
+    Raises:
+        UserError: torchrun or srun has started this process and others, and an option says that this command would.
+    """
+    place = launched()
+    if place is None:
+        return
+    message = None
+    if config.num_processes is not None:
+        message = f"num_processes={config.num_processes}: {place.launcher} has started the processes; leave it null"
+    elif config.input == STANDARD_INPUT:
+        message = f"input=-: {place.launcher} has started {place.size} processes; give them a file"
+    if message is not None:
+        error = UserError(message)
+        error.told = place.rank > 0
+        raise error
 
 
 def generate_in_world(world: World, config: GenerateConfig, lines: list[str] | None) -> dict[str, float]:

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from seqexp.generate import GenerateConfig, refuse_what_is_for_one_process
 from seqexp.generators.beam import BeamSearch
 from seqexp.generators.constrained_beam import ConstrainedBeamConfig
 from seqexp.pretrained import TrainedModel, load_model
+from seqexp.runtime.errors import UserError
 
 from .conftest import TINY, Command
 
@@ -200,6 +202,37 @@ def test_interactive_constraints(command: Command, monkeypatch: pytest.MonkeyPat
         ["S-1", "three."],
     ]
     assert "sieben" in next(line[2] for line in lines if line[0] == "D-0")
+
+
+def test_a_launcher_leaves_some_options_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    for rank, told in (("0", False), ("1", True)):
+        values = {"RANK": rank, "WORLD_SIZE": "2", "LOCAL_RANK": rank, "MASTER_ADDR": "x", "MASTER_PORT": "1"}
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+        for options, line in (
+            ({"num_processes": 2}, "num_processes=2: torchrun has started the processes; leave it null"),
+            ({"input": "-"}, "input=-: torchrun has started 2 processes; give them a file"),
+        ):
+            with pytest.raises(UserError, match=line) as raised:
+                refuse_what_is_for_one_process(GenerateConfig(run="run", **options))
+            assert raised.value.told is told
+        refuse_what_is_for_one_process(GenerateConfig(run="run"))
+
+
+@pytest.mark.usefixtures("folder")
+def test_every_scorer_in_validation_and_training(
+    command: Command, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed, _ = command("validate", "run=run", "splits=[test]", "scorer=[bleu,wer,cer,chrf_plus_plus]")
+    result = json.loads(Path(printed.splitlines()[-1].removeprefix("result: ")).read_text())
+    assert result["test"]["bleu"] == json.loads(Path("whole/result.json").read_text())["scores"]["bleu"]["score"]
+    assert 0 < result["test"]["cer"] < result["test"]["wer"]
+    # A library that is not there shows before the training.
+    monkeypatch.setitem(sys.modules, "rapidfuzz.distance", None)
+    with pytest.raises(SystemExit):
+        command("train", *TINY, f"task.data={data}", "scorer=[wer]", "run.dir=new")
+    assert capsys.readouterr().err.startswith("error: rapidfuzz.distance is not installed")
+    assert not Path("new").exists()
 
 
 def test_samples(trained: Path) -> None:
