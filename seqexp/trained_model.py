@@ -35,6 +35,10 @@ class Translation:
     """As the model wrote it, before the text stages were undone; ends in `</s>`."""
     token_scores: list[float]
     """Log-probability of each token, in nats."""
+    attention: list[list[float]] | None = None
+    """With `generator.return_attention=true`, how much each token attends to each token of the source."""
+    alignment: list[tuple[int, int]] | None = None
+    """With it too: (number of the source token, number of the token), for each but `</s>`."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,8 @@ class TrainedModel:
                         score=hypothesis.score,
                         tokens=self.task.symbols(hypothesis.tokens),
                         token_scores=hypothesis.positional_scores.tolist(),
+                        attention=None if hypothesis.attention is None else hypothesis.attention.tolist(),
+                        alignment=hypothesis.alignment,
                     )
                     for hypothesis in hypotheses
                 ],

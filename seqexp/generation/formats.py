@@ -16,7 +16,8 @@ class Format(StrEnum):
     jsonl = "jsonl"
     """`hypotheses.jsonl`: an object a sentence, with source, references, and all hypotheses with tokens and scores."""
     fairseq = "fairseq"
-    """The same, and `generate-<split>.txt`: the lines of fairseq-generate, S-, T-, H-, D-, P-."""
+    """The same, and `generate-<split>.txt`: the lines of fairseq-generate, S-, T-, H-, D-, P-,
+    and A- with `generator.return_attention=true`."""
 
 
 def fairseq_lines(task: Task, sentences: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -39,3 +40,5 @@ def fairseq_lines(task: Task, sentences: Iterable[Mapping[str, Any]]) -> Iterato
             yield f"D-{number}\t{score}\t{hypothesis['text']}"
             each = torch.tensor(hypothesis["token_scores"], dtype=torch.float32) / math.log(2)
             yield f"P-{number}\t{' '.join(f'{value:.4f}' for value in each.tolist())}"
+            if "alignment" in hypothesis:
+                yield f"A-{number}\t{' '.join(f'{source}-{target}' for source, target in hypothesis['alignment'])}"

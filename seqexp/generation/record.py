@@ -100,10 +100,14 @@ class Record:
 
 def sentence(number: int, source: str, translations: Sequence[Translation]) -> dict[str, Any]:
     """What is kept of a sentence: its text and all its hypotheses, best first."""
-    hypotheses = [
-        {"text": t.text, "score": t.score, "tokens": t.tokens, "token_scores": t.token_scores} for t in translations
-    ]
-    return {"id": number, "source": source, "hypotheses": hypotheses}
+    return {"id": number, "source": source, "hypotheses": [_hypothesis(each) for each in translations]}
+
+
+def _hypothesis(found: Translation) -> dict[str, Any]:
+    kept = {"text": found.text, "score": found.score, "tokens": found.tokens, "token_scores": found.token_scores}
+    if found.attention is None:
+        return kept
+    return {**kept, "attention": found.attention, "alignment": found.alignment}
 
 
 def _whole_lines(path: Path) -> Iterator[tuple[int, Place]]:

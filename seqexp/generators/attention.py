@@ -18,13 +18,14 @@ from seqexp.models.base import Seq2SeqModel
 
 @torch.no_grad()
 def with_attention(
-    models: Sequence[Seq2SeqModel], batch: PairBatch, found: list[list[Hypothesis]], *, start: int, pad: int
+    models: Sequence[Seq2SeqModel], batch: PairBatch, found: list[list[Hypothesis]], *, start: int, pad: int, eos: int
 ) -> list[list[Hypothesis]]:
-    """The hypotheses of a batch with their attention, the mean over the models.
+    """The hypotheses of a batch with their attention, the mean over the models, and the alignment that follows.
 
     Args:
         start: the decoder's first input.
         pad: index of padding.
+        eos: index of `</s>`.
 
     Raises:
         OptionError: a model has no attention to the source.
@@ -40,12 +41,17 @@ def with_attention(
     rows = torch.tensor(sentences, device=device)
     attention = sum(_attention(model, previous, batch, rows) for model in models) / len(models)
     assert isinstance(attention, Tensor)
-    columns = batch.source_tokens.ne(pad)[rows].cpu()
+    sources = batch.source_tokens[rows].cpu()
     each = iter(
-        replace(hypothesis, attention=weights[: len(hypothesis.tokens), kept].clone())
-        for hypothesis, weights, kept in zip(hypotheses, attention.float().cpu(), columns, strict=True)
+        _attended(hypothesis, weights[: len(hypothesis.tokens), source.ne(pad)].clone(), source[source.ne(pad)], eos)
+        for hypothesis, weights, source in zip(hypotheses, attention.float().cpu(), sources, strict=True)
     )
     return [[next(each) for _ in nbest] for nbest in found]
+
+
+def _attended(hypothesis: Hypothesis, attention: Tensor, source: Tensor, eos: int) -> Hypothesis:
+    alignment = hard_alignment(attention, source, hypothesis.tokens, eos)
+    return replace(hypothesis, attention=attention, alignment=alignment)
 
 
 def _attention(model: Seq2SeqModel, previous: Tensor, batch: PairBatch, rows: Tensor) -> Tensor:

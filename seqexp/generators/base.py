@@ -35,6 +35,9 @@ class Hypothesis:
     attention: Tensor | None = None
     """How much each token, before it was known, attended to each token of the source without padding: float32 [length,
     source length], on the CPU; rows sum to 1. None unless the generator was asked for it."""
+    alignment: list[tuple[int, int]] | None = None
+    """Where there is `attention`, for each word the source word that it attends to most: (number of the source word,
+    number of the word), from 0 and without `</s>`."""
 
 
 class Generator(ABC):

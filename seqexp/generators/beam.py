@@ -68,8 +68,8 @@ class BeamSearch(Search):
     A search for fewer than k hypotheses leaves a sentence as soon as no prefix of it can become better than what it has
     (`Search.bound`): the result is the same, since prefixes can only lose probability.
 
-    A subclass may replace, besides what it may of any `Search`, `num_beams`, and `candidates`: which continuations are
-    looked at. None may have a higher score than the prefix that it continues.
+    A subclass may replace, besides what it may of any `Search`, `candidates`: which continuations are looked at (none
+    may have a higher score than the prefix that it continues); and `num_beams`.
     """
 
     def __init__(self, config: BeamSearchConfig, **words: Any) -> None:

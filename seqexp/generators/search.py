@@ -78,7 +78,8 @@ class SearchConfig(GeneratorConfig):
     lm_weight: float = 0.3
     """What they are multiplied with."""
     return_attention: bool = False
-    """Give each hypothesis its attention to the source, from the model's `decoder.alignment_layer`."""
+    """Give each hypothesis its attention to the source, from the model's `decoder.alignment_layer`, and the alignment
+    of words that follows from it."""
 
     def __post_init__(self) -> None:
         require(self.temperature > 0, "temperature", self.temperature, "it must be positive")
@@ -291,7 +292,7 @@ class Search(Generator):
         """What a search returns: the hypotheses, with their attention if that is wanted."""
         if not self._options.return_attention:
             return found
-        return with_attention(models, batch, found, start=self.start, pad=self.pad)
+        return with_attention(models, batch, found, start=self.start, pad=self.pad, eos=self.eos)
 
     def bound(self, log_probs: Tensor, shortest: Tensor, longest: Tensor) -> Tensor:
         """The highest score that prefixes with these log-probabilities can still reach; a search may stop below it.

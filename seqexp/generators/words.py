@@ -3,8 +3,6 @@
 Shapes: R rows, D width of the states, V vocabulary.
 """
 
-from typing import TypeGuard
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -26,8 +24,8 @@ class WordLogProbs:
     def __call__(self, output: ModelOutput, temperature: float = 1.0) -> Tensor:
         """Of the words after the last position of `output`, float32 [R, V]; valid until the next call."""
         states, projection = output.states[:, -1], output.projection
-        if projection is None or not _plain(projection, states):
-            scores = (states if projection is None else projection(states)).float()
+        if not isinstance(projection, nn.Linear) or not _plain(states, projection):
+            scores = output.logits[:, -1].float()
             return (scores if temperature == 1 else scores / temperature).log_softmax(dim=1)
         num_rows, num_words = len(states), projection.out_features
         self._log_probs = log_probs = _sized(self._log_probs, num_rows, num_words, states)
@@ -41,7 +39,7 @@ class WordLogProbs:
         return log_probs[:num_rows]
 
 
-def _plain(projection: nn.Module, states: Tensor) -> TypeGuard[nn.Linear]:
+def _plain(states: Tensor, projection: nn.Linear) -> bool:
     """Whether this is a product in 32 bits on the processor, which may be cut into blocks."""
     on_cpu = states.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
     return on_cpu and type(projection) is nn.Linear and states.dtype == torch.float32 == projection.weight.dtype

@@ -33,6 +33,11 @@ CONFIGS = {
     "transformer": TransformerConfig(
         encoder=EncoderConfig(**SMALL), decoder=DecoderConfig(**SMALL), share_embeddings=ShareEmbeddings.all
     ),
+    "transformer_align": TransformerConfig(
+        encoder=EncoderConfig(**SMALL),
+        decoder=DecoderConfig(**SMALL, alignment_heads=1),
+        share_embeddings=ShareEmbeddings.all,
+    ),
     "transformer_prenorm_learned": TransformerConfig(
         encoder=EncoderConfig(**LEARNED),
         decoder=DecoderConfig(**LEARNED),

@@ -139,13 +139,14 @@ def test_standard_input_and_several_references(command: Command, text: Path, mon
     second = Path("second")
     second.write_text("zwei\n" * 15)
     options = ["run=run", "input=-", "format=fairseq", "generator.nbest=2", f"references=[{text / 'test.de'},second]"]
+    options.append("generator.return_attention=true")
     printed, _ = command("generate", *options)
     assert "BLEU|nrefs:2|" in printed
     result = json.loads(Path(printed.splitlines()[-1].removeprefix("result: ")).read_text())
     assert [Path(path).name for path in result["references"]] == ["references.txt", "references.1.txt"]
     assert Path(result["hypotheses"]).read_text() == Path("whole/hypotheses.txt").read_text()
     lines = Path(result["fairseq"]).read_text().splitlines()
-    assert [line.split("\t")[0] for line in lines[:8]] == ["S-0", "T-0", "H-0", "D-0", "P-0", "H-0", "D-0", "P-0"]
+    assert [line.split("\t")[0] for line in lines[:8]] == ["S-0", "T-0", "H-0", "D-0", "P-0", "A-0", "H-0", "D-0"]
     best = [line for line in lines if line.startswith("D-")][::2]
     assert [line.split("\t")[2] for line in best] == Path("whole/hypotheses.txt").read_text().splitlines()
 

@@ -8,7 +8,6 @@ from seqexp.data.batch import PairBatch
 from seqexp.generators.attention import hard_alignment
 from seqexp.generators.beam import BeamSearch, BeamSearchConfig
 from seqexp.generators.greedy import Greedy, GreedyConfig
-from seqexp.generators.reference import score_reference
 from seqexp.models.transformer import Transformer, TransformerConfig
 from seqexp.models.transformer_decoder import DecoderConfig
 from seqexp.models.transformer_encoder import EncoderConfig
@@ -44,6 +43,8 @@ def test_attention_is_that_of_each_step() -> None:
                 assert hypothesis.attention.shape == (len(hypothesis.tokens), length)
                 torch.testing.assert_close(hypothesis.attention.sum(dim=1), torch.ones(len(hypothesis.tokens)))
                 torch.testing.assert_close(hypothesis.attention, same.attention, atol=1e-5, rtol=0)
+                assert [target for _, target in hypothesis.alignment] == list(range(len(hypothesis.tokens) - 1))
+                assert all(source < length - 1 for source, _ in hypothesis.alignment)
     with torch.no_grad():  # by hand, for one hypothesis: the last layer's mean over heads
         source = torch.tensor([[9, EOS]])
         tokens = expected[1][0].tokens
@@ -99,17 +100,3 @@ def test_hard_alignment() -> None:
     assert hard_alignment(attention, source, target, EOS) == [(1, 0), (0, 1)]
     assert hard_alignment(attention[:, 2:], source[2:], target, EOS) == []
     assert hard_alignment(attention[2:], source, target[2:], EOS) == []
-
-
-def test_scores_of_references() -> None:
-    """A hypothesis of a search, given as a reference, has the scores that the search gave it; also of two models."""
-    models = [transformer(0), transformer(1)]
-    found = [nbest[1] for nbest in beam(models, batch())]
-    targets = torch.nn.utils.rnn.pad_sequence([h.tokens for h in found], batch_first=True, padding_value=PAD)
-    previous = torch.cat([torch.full((3, 1), EOS), targets[:, :-1].where(targets[:, 1:] != PAD, PAD)], dim=1)
-    given = batch()
-    given = PairBatch(given.indices, 0, given.source_tokens, given.source_lengths, previous, targets)
-    for hypothesis, expected in zip(score_reference(models, given, pad=PAD), found, strict=True):
-        assert hypothesis.tokens.tolist() == expected.tokens.tolist()
-        torch.testing.assert_close(hypothesis.positional_scores, expected.positional_scores, atol=1e-5, rtol=1e-5)
-        assert hypothesis.score == pytest.approx(expected.score, abs=1e-5)

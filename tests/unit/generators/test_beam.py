@@ -113,6 +113,17 @@ def test_a_wide_beam_finds_all_hypotheses(sentence: int, options: dict[str, Any]
     assert [hypothesis.score for hypothesis in found] == pytest.approx([score for score, _ in expected], abs=1e-5)
 
 
+def test_a_wide_beam_finds_the_best_of_many_models() -> None:
+    """Of each of 100 models, the one that is asked for: here the search ends early."""
+    found = search([StubModel(by_prefix)], sources(*range(4000, 4100)), beam_size=14, nbest=1, max_length_b=3)
+    all_words = [words for length in (1, 2, 3) for words in itertools.product(WORDS, repeat=length)]
+    for sentence, nbest in enumerate(found, start=4000):
+        scores = {(*words, EOS): score_of(sentence, (*words, EOS), 3, {}) for words in all_words}
+        best = max(scores, key=scores.__getitem__)
+        assert tuple(nbest[0].tokens.tolist()) == best
+        assert nbest[0].score == pytest.approx(scores[best], abs=1e-5)
+
+
 def score_of(sentence: int, tokens: tuple[int, ...], max_length: int, options: dict[str, Any]) -> float:
     total = 0.0
     for n, token in enumerate(tokens):
