@@ -21,6 +21,7 @@ from seqexp.eval_lm import EvalLMConfig
 from seqexp.export import ExportConfig
 from seqexp.generate import GenerateConfig
 from seqexp.interactive import InteractiveConfig
+from seqexp.rerank import RerankConfig
 from seqexp.runs.__main__ import RunsConfig
 from seqexp.score import ScoreConfig
 from seqexp.serve import ServeConfig
@@ -39,6 +40,7 @@ COMMANDS = {
     "average": AverageConfig,
     "interactive": InteractiveConfig,
     "score": ScoreConfig,
+    "rerank": RerankConfig,
     "runs": RunsConfig,
     "verify": VerifyConfig,
     "sync": SyncConfig,

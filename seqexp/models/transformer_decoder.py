@@ -97,15 +97,15 @@ class DecoderConfig(CausalStackConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        inside = self.positions in (Positions.rotary, Positions.alibi)
+        right = "with cross_self_attention the distance to the source has no meaning; take sinusoidal or learned"
+        require(not (self.cross_self_attention and inside), "positions", self.positions, right)
         value = self.alignment_layer
         right = f"it must be less than num_layers={self.num_layers}, or null for the last"
         require(value is None or 0 <= value < self.num_layers, "alignment_layer", value, right)
         value = self.alignment_heads
         right = f"it must be between 1 and num_heads={self.num_heads}, or null for all"
         require(value is None or 0 < value <= self.num_heads, "alignment_heads", value, right)
-        inside = self.positions in (Positions.rotary, Positions.alibi)
-        right = "with cross_self_attention the distance to the source has no meaning; take sinusoidal or learned"
-        require(not (self.cross_self_attention and inside), "positions", self.positions, right)
 
 
 class TransformerState(DecoderState):
@@ -145,12 +145,9 @@ class TransformerDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.padding_index = options.padding_index
-        self.cross_self_attention = False
-        self.alignment_layer: int | None = None
-        self.alignment_heads: int | None = None
-        if isinstance(config, DecoderConfig):
-            self.cross_self_attention = config.cross_self_attention
-            self.alignment_layer, self.alignment_heads = config.alignment_layer, config.alignment_heads
+        self.cross_self_attention = isinstance(config, DecoderConfig) and config.cross_self_attention
+        self.alignment_layer = config.alignment_layer if isinstance(config, DecoderConfig) else None
+        self.alignment_heads = config.alignment_heads if isinstance(config, DecoderConfig) else None
         self.embedding = InputEmbedding(config, options, embedding, max_positions, "max_target_positions")
         layer_config = layer_options(
             config,

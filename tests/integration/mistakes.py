@@ -728,6 +728,25 @@ MISTAKES = [
         "scores=True is not valid: format=jsonl has them anyway",
     ),
     Mistake(
+        "no model to rank hypotheses with",
+        "rerank",
+        ["hypotheses=text/test.en"],
+        "channel and lm are both null: give a model of the other direction, a language model or both",
+    ),
+    Mistake(
+        "plain text to be ranked",
+        "rerank",
+        ["hypotheses=text/test.en", "channel=run"],
+        "hypotheses=text/test.en: line 1 is not one of generate's hypotheses.jsonl",
+    ),
+    Mistake(
+        "a translation model as a language model, to rank with",
+        "rerank",
+        ["hypotheses=run/nbest.jsonl", "lm=run"],
+        "lm=run is no language model",
+        write("run/nbest.jsonl", '{"source": "one", "hypotheses": []}\n'),
+    ),
+    Mistake(
         "hypotheses and references of unequal length",
         "score",
         ["hypotheses=text/test.en", "references=text/valid.de"],
