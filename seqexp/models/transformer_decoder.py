@@ -236,6 +236,8 @@ class TransformerDecoder(nn.Module):
 
     def _left_padding(self, tokens: Tensor) -> Tensor | None:
         """True at padding, [B, T], if some comes before tokens; what comes after them is hidden by causality."""
+        if torch.compiler.is_exporting():  # a graph cannot look at values: it is given none before tokens
+            return None
         starts_with_padding = tokens[:, 0].eq(self.padding_index)
         return tokens.eq(self.padding_index) if bool(starts_with_padding.any()) else None
 
@@ -245,7 +247,7 @@ class TransformerDecoder(nn.Module):
         """The mask of self-attention, or None and whether the causal kernel does."""
         num_new = tokens.shape[1]
         if not self.cross_self_attention and padding is None and (past == 0 or num_new == 1):
-            return None, num_new > 1
+            return None, past == 0
         mask = torch.ones(num_new, past + num_new, dtype=torch.bool, device=tokens.device).tril(past)[None, None]
         if padding is not None:
             # A padding query would have no key at all; it may see itself.

@@ -574,6 +574,48 @@ MISTAKES = [
         other_vocabulary,
     ),
     Mistake(
+        "a search that the engine does not have",
+        "generate",
+        ["run=run", "engine=ctranslate2", "generator.temperature=0.5"],
+        "generator.temperature=0.5 is nothing that engine=ctranslate2 can do: leave it 1.0, or take engine=torch",
+    ),
+    Mistake(
+        "a number format that the processor does not have",
+        "generate",
+        ["run=run", "engine=ctranslate2", "engine.compute_type=float16"],
+        "engine.compute_type=float16 is not valid: this cpu has ...",
+    ),
+    Mistake(
+        "an ensemble in an engine for one model",
+        "generate",
+        ["run=[run,run]", "engine=ctranslate2"],
+        "engine=ctranslate2 is not valid: it runs one model, not 2",
+    ),
+    Mistake(
+        "an export over something else",
+        "export",
+        ["run=run", "output=text"],
+        "output=text holds something else already; give another name",
+    ),
+    Mistake(
+        "an export compared on a split that is not there",
+        "export",
+        ["run=run", "split=nothing", "output=exported"],
+        "data: no split 'nothing', only train, valid, test",
+    ),
+    Mistake(
+        "a number format that only CTranslate2 has",
+        "export",
+        ["run=run", "format=onnx", "quantization=int8"],
+        "quantization=int8 is not valid: format=onnx is written in float32",
+    ),
+    Mistake(
+        "a port that does not exist",
+        "serve",
+        ["run=run", "port=70000"],
+        "port=70000 is not valid: a number from 0 to 65535",
+    ),
+    Mistake(
         "a file to translate that is not there",
         "generate",
         ["run=run", "input=nothing.txt"],
