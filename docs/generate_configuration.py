@@ -18,10 +18,13 @@ from seqexp.catalog import CATALOG, import_config
 from seqexp.config.command import config_dir
 from seqexp.data.prepare import PrepareConfig
 from seqexp.eval_lm import EvalLMConfig
+from seqexp.export import ExportConfig
 from seqexp.generate import GenerateConfig
 from seqexp.interactive import InteractiveConfig
+from seqexp.rerank import RerankConfig
 from seqexp.runs.__main__ import RunsConfig
 from seqexp.score import ScoreConfig
+from seqexp.serve import ServeConfig
 from seqexp.sync import SyncConfig
 from seqexp.training.config import TrainConfig
 from seqexp.validate import ValidateConfig
@@ -37,9 +40,12 @@ COMMANDS = {
     "average": AverageConfig,
     "interactive": InteractiveConfig,
     "score": ScoreConfig,
+    "rerank": RerankConfig,
     "runs": RunsConfig,
     "verify": VerifyConfig,
     "sync": SyncConfig,
+    "export": ExportConfig,
+    "serve": ServeConfig,
 }
 SEVERAL = ("scorer", "tracker")
 """Groups of which a config can name several; their options go by the component's name."""

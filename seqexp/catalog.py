@@ -82,6 +82,10 @@ CATALOG: dict[str, dict[str, str]] = {
         "mbr": "seqexp.generators.mbr:MBRConfig",
         "sampling": "seqexp.generators.sampling:SamplingConfig",
     },
+    "engine": {
+        "ctranslate2": "seqexp.engines.ctranslate2:CTranslate2EngineConfig",
+        "torch": "seqexp.engines.torch:TorchConfig",
+    },
     "scorer": {
         "bert_score": "seqexp.scorers.bert_score:BERTScoreConfig",
         "bleu": "seqexp.scorers.bleu:BLEUConfig",

@@ -167,7 +167,7 @@ def cut(config: EvalLMConfig, task: LanguageModelingTask, model: TrainedModel, t
     options = BlockOptions(
         blocks, size - config.context_window, add_bos=task.config.add_bos, context=config.context_window
     )
-    split = BlockSplit(text.name, text.store, task.vocabulary, options)
+    split = BlockSplit.make(text.name, text.store, task.vocabulary, options)
     if not len(split):
         raise UserError(f"{text.name}: there is no text")
     if int(split.sizes.max()) > most:
@@ -194,7 +194,7 @@ def output_key(config: EvalLMConfig, options: BlockOptions, identity: str) -> st
 
 def score(model: TrainedModel, split: BlockSplit) -> NDArray[np.float32]:
     """ln p of each token of the text, float32 [number of tokens]; nan for those that are in no block."""
-    log_probs = np.full(split.lines.num_tokens, np.nan, dtype=np.float32)
+    log_probs = np.full(split.text.num_tokens, np.nan, dtype=np.float32)
     precision = model.precision
     for batch in evaluation_batches(split, model.limits):
         assert isinstance(batch, TextBatch)

@@ -21,6 +21,7 @@ from seqexp.distributed.base import Device, ProcessesConfig
 from seqexp.distributed.launch import in_processes
 from seqexp.distributed.place import launched
 from seqexp.distributed.world import World
+from seqexp.engines.base import EngineConfig
 from seqexp.generation.formats import Format, fairseq_lines
 from seqexp.generation.record import FINISHED, Record
 from seqexp.generation.work import share_of, translate_share
@@ -61,6 +62,8 @@ class GenerateConfig(CommandConfig):
     task: DataPlace = field(default_factory=DataPlace)
     generator: GeneratorConfig = MISSING
     """The run's own generator, with what the command line changes."""
+    engine: EngineConfig = MISSING
+    """What computes the search."""
     scorer: dict[str, ScorerConfig] = field(default_factory=dict)
     max_tokens: int = 4096
     """Most tokens of a batch, padding included."""
@@ -160,6 +163,7 @@ def generate_in_world(world: World, config: GenerateConfig, lines: list[str] | N
         checkpoint=config.checkpoint,
         weights=config.weights,
         generator=config.generator,
+        engine=config.engine,
         device=config.device,
         max_tokens=config.max_tokens,
         trust=config.trust,
@@ -194,6 +198,7 @@ class Job:
         self.task = None if lines is not None else load_data(checkpoints[0], config.task.data, config.trust)
         content = {
             "generator": to_saved(config.generator, component_name),
+            "engine": to_saved(config.engine, component_name),
             "weights": [checkpoint.content_of(config.weights) for checkpoint in checkpoints],
             "input": config.split if lines is None else digest(lines),
             "data": None if self.task is None else self.task.identity,
@@ -322,7 +327,7 @@ def best_of(sentence: dict[str, Any]) -> str:
 
 
 def cli() -> None:
-    run("generate", GenerateConfig, main, ["generator", "scorer"])
+    run("generate", GenerateConfig, main, ["generator", "engine", "scorer"])
 
 
 if __name__ == "__main__":

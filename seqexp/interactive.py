@@ -16,6 +16,7 @@ from seqexp.checkpoint.layout import Weights
 from seqexp.config.base import CommandConfig, one_or_more, require
 from seqexp.config.command import overridden_fields
 from seqexp.distributed.base import Device
+from seqexp.engines.base import EngineConfig
 from seqexp.generation.formats import fairseq_lines
 from seqexp.generation.record import sentence
 from seqexp.generators.base import GeneratorConfig
@@ -47,6 +48,8 @@ class InteractiveConfig(CommandConfig):
     or the `averaged` ones."""
     generator: GeneratorConfig = MISSING
     """The run's own generator, with what the command line changes."""
+    engine: EngineConfig = MISSING
+    """What computes the search."""
     buffer: int = 1
     """Lines that are read before they are translated together; more is faster, 1 answers at once."""
     max_tokens: int = 4096
@@ -74,6 +77,7 @@ def main(config: InteractiveConfig) -> None:
         checkpoint=config.checkpoint,
         weights=config.weights,
         generator=generator,
+        engine=config.engine,
         device=config.device,
         max_tokens=config.max_tokens,
         trust=config.trust,
@@ -167,7 +171,7 @@ def chunks(lines: Iterable[str], size: int) -> Iterator[list[str]]:
 
 
 def cli() -> None:
-    run("interactive", InteractiveConfig, main, ["generator", "scorer"])
+    run("interactive", InteractiveConfig, main, ["generator", "engine", "scorer"])
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from seqexp.config.build import build
 from seqexp.config.saved import from_saved
 from seqexp.data.batching import BatchLimits
 from seqexp.distributed.base import Device
+from seqexp.engines.base import Engine, EngineConfig, Trained
+from seqexp.engines.torch import TorchConfig
 from seqexp.generators.base import GeneratorConfig
 from seqexp.models.base import LanguageModel, Model, ModelConfig
 from seqexp.plugins import load_plugins
@@ -48,6 +50,7 @@ def load_model(
     checkpoint: str = "best",
     weights: Weights = Weights.validated,
     generator: GeneratorConfig | None = None,
+    engine: EngineConfig | None = None,
     device: Device = Device.auto,
     max_tokens: int = 4096,
     trust: Sequence[str] = (),
@@ -59,6 +62,7 @@ def load_model(
         checkpoint: `best`, `last` or the number of an update, of a run; or a checkpoint's directory.
         weights: which of a checkpoint's weights; they differ where a moving average was kept.
         generator: how to search; None as in training.
+        engine: what computes the search; None is torch.
         device: where to compute.
         max_tokens: most source tokens of a batch, padding included.
         trust: components from outside the catalog that the checkpoint may name, `module:ConfigClass`.
@@ -79,7 +83,9 @@ def load_model(
     models = [_load_weights(each, weights, load_task(each, trust), precision, trust) for each in checkpoints]
     generator = generator or saved_generator(first, trust)
     limits = BatchLimits(max_tokens=max_tokens, max_sentences=None)
-    searcher = task.build_generator(generator)
+    searching: Engine = build(engine or TorchConfig())
+    content = [each.content_of(weights) for each in checkpoints]
+    searcher = searching.generator(generator, Trained(task, models, content, Path(paths[0])))
     searcher.fuse(partial(_language_model, task=task, precision=precision, trust=trust))
     return TrainedModel(task, models, searcher, precision, limits)
 

@@ -54,9 +54,13 @@ class BlockSplit:
 
     name: str
     text: TokenStore
-    """A sequence a line."""
+    """A sequence a line, those that are too long shortened."""
     vocabulary: Vocabulary
     options: BlockOptions
+    bounds: NDArray[np.int64]
+    """As `block_bounds`, of all blocks, those not in use too."""
+    whole: TokenStore | None = None
+    """The text before it was shortened, where each epoch does so anew."""
     numbers: NDArray[np.int64] | None = None
     """The blocks in use; None for all."""
     max_size: int | None = None
@@ -66,17 +70,13 @@ class BlockSplit:
 
     has_references = False
 
-    @cached_property
-    def lines(self) -> TokenStore:
-        """The text after shortening; that of an epoch, where it is drawn anew, comes from `epoch`."""
-        if self.options.shorten is Shorten.none:
-            return self.text
-        return shortened(self.text, self.options.size)
-
-    @cached_property
-    def bounds(self) -> NDArray[np.int64]:
-        """As `block_bounds`, of all blocks, those not in use too."""
-        return block_bounds(self.lines.sizes, self.options.blocks, self.options.size)
+    @classmethod
+    def make(cls, name: str, text: TokenStore, vocabulary: Vocabulary, options: BlockOptions) -> Self:
+        """Cut a text into blocks."""
+        lines = text if options.shorten is Shorten.none else shortened(text, options.size)
+        bounds = block_bounds(lines.sizes, options.blocks, options.size)
+        whole = text if options.shorten is Shorten.random_crop else None
+        return cls(name, lines, vocabulary, options, bounds, whole)
 
     @cached_property
     def sizes(self) -> Integers:
@@ -127,11 +127,11 @@ class BlockSplit:
         return dataclasses.replace(self, widths=widths)
 
     def epoch(self, seed: int, epoch: int, limits: BatchLimits, num_workers: int = 0) -> "BlockSplit":
-        if self.options.shorten is not Shorten.random_crop:
+        if self.whole is None:
             return self
         generator = np.random.default_rng(derive_seed(seed, epoch))
-        lines = shortened(self.text, self.options.size, generator=generator)
-        return dataclasses.replace(self, text=lines)  # which has no line to shorten any more
+        # Lines get the same lengths whatever is drawn, so blocks begin and end where they did.
+        return dataclasses.replace(self, text=shortened(self.whole, self.options.size, generator=generator))
 
     def plan(self, limits: BatchLimits, *, order: Order = Order.shuffled, seed: int = 0, epoch: int = 0) -> EpochPlan:
         return EpochPlan(
@@ -167,13 +167,13 @@ class BlockSplit:
         columns = np.arange(width)
         present = columns < sizes[:, None]
         rows = np.full(present.shape, self.vocabulary.pad, dtype=np.int64)
-        rows[present] = self.lines.tokens[np.maximum(starts[:, None] + columns, 0)[present]]
+        rows[present] = self.text.tokens[np.maximum(starts[:, None] + columns, 0)[present]]
         return rows
 
     def source_text(self, number: int) -> str:
         """A block as the vocabulary's symbols."""
         start, end = self.bounds[number].tolist()
-        return " ".join(self.vocabulary[index] for index in self.lines.tokens[start:end].tolist())
+        return " ".join(self.vocabulary[index] for index in self.text.tokens[start:end].tolist())
 
     def references(self, number: int) -> list[str]:
         raise UserError("running text has no references")

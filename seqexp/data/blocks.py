@@ -38,7 +38,7 @@ class Shorten(StrEnum):
     truncate = "truncate"
     """Their beginning is kept, and `</s>`."""
     random_crop = "random_crop"
-    """A stretch of them is kept, drawn anew in each epoch, and `</s>`."""
+    """A stretch of them is kept, drawn anew in each epoch of training, and `</s>`; elsewhere as `truncate`."""
 
 
 def block_bounds(sizes: Integers, blocks: Blocks, size: int) -> NDArray[np.int64]:

@@ -37,7 +37,7 @@ def words_of_line(tokens: Sequence[str], log_probs: Sequence[float], stages: Tex
 
 
 def _text(tokens: Sequence[str], stages: TextStages) -> str:
-    return EOS if list(tokens) == [EOS] else stages.stages[-1].decode(" ".join(tokens))
+    return EOS if list(tokens) == [EOS] else stages.stages[-1].decode(" ".join(tokens)).strip()
 
 
 class WordStatistics:

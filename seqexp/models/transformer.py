@@ -69,6 +69,7 @@ class Transformer(Seq2SeqModel):
     ) -> None:
         super().__init__()
         _check(config, source_vocabulary_size, target_vocabulary_size)
+        self.config = config
         self.max_source_positions = config.max_source_positions
         self.max_target_positions = config.max_target_positions
         options = config.stack_options(padding_index)

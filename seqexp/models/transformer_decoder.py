@@ -97,15 +97,15 @@ class DecoderConfig(CausalStackConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        inside = self.positions in (Positions.rotary, Positions.alibi)
+        right = "with cross_self_attention the distance to the source has no meaning; take sinusoidal or learned"
+        require(not (self.cross_self_attention and inside), "positions", self.positions, right)
         value = self.alignment_layer
         right = f"it must be less than num_layers={self.num_layers}, or null for the last"
         require(value is None or 0 <= value < self.num_layers, "alignment_layer", value, right)
         value = self.alignment_heads
         right = f"it must be between 1 and num_heads={self.num_heads}, or null for all"
         require(value is None or 0 < value <= self.num_heads, "alignment_heads", value, right)
-        inside = self.positions in (Positions.rotary, Positions.alibi)
-        right = "with cross_self_attention the distance to the source has no meaning; take sinusoidal or learned"
-        require(not (self.cross_self_attention and inside), "positions", self.positions, right)
 
 
 class TransformerState(DecoderState):
@@ -145,12 +145,9 @@ class TransformerDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.padding_index = options.padding_index
-        self.cross_self_attention = False
-        self.alignment_layer: int | None = None
-        self.alignment_heads: int | None = None
-        if isinstance(config, DecoderConfig):
-            self.cross_self_attention = config.cross_self_attention
-            self.alignment_layer, self.alignment_heads = config.alignment_layer, config.alignment_heads
+        self.cross_self_attention = isinstance(config, DecoderConfig) and config.cross_self_attention
+        self.alignment_layer = config.alignment_layer if isinstance(config, DecoderConfig) else None
+        self.alignment_heads = config.alignment_heads if isinstance(config, DecoderConfig) else None
         self.embedding = InputEmbedding(config, options, embedding, max_positions, "max_target_positions")
         layer_config = layer_options(
             config,
@@ -239,6 +236,8 @@ class TransformerDecoder(nn.Module):
 
     def _left_padding(self, tokens: Tensor) -> Tensor | None:
         """True at padding, [B, T], if some comes before tokens; what comes after them is hidden by causality."""
+        if torch.compiler.is_exporting():  # a graph cannot look at values: it is given none before tokens
+            return None
         starts_with_padding = tokens[:, 0].eq(self.padding_index)
         return tokens.eq(self.padding_index) if bool(starts_with_padding.any()) else None
 
@@ -248,7 +247,7 @@ class TransformerDecoder(nn.Module):
         """The mask of self-attention, or None and whether the causal kernel does."""
         num_new = tokens.shape[1]
         if not self.cross_self_attention and padding is None and (past == 0 or num_new == 1):
-            return None, num_new > 1
+            return None, past == 0
         mask = torch.ones(num_new, past + num_new, dtype=torch.bool, device=tokens.device).tril(past)[None, None]
         if padding is not None:
             # A padding query would have no key at all; it may see itself.

@@ -5,6 +5,7 @@ Shapes: B sentences, S source length, D width.
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from seqexp.models.base import Encoded
@@ -41,7 +42,8 @@ class TransformerEncoder(nn.Module):
     def forward(self, tokens: Tensor) -> Encoded:
         """Read sentences, int64 [B, S], padded on either side; states at padding have no meaning."""
         padding = tokens.eq(self.padding_index)
-        padding_mask = padding if bool(padding.any()) else None
+        # An exported graph has the mask always: it cannot look at values.
+        padding_mask = padding if torch.compiler.is_exporting() or bool(padding.any()) else None
         mask = None if padding_mask is None else ~padding_mask[:, None, None, :]
         x = self.embedding(tokens, padding_mask)
         for number in self.layers.kept():

@@ -209,7 +209,8 @@ class CrossAttention(nn.Module):
 
     def _queries(self, x: Tensor, source: KeysValues) -> Tensor:
         """[B, H, beams x T, d]: the beams of a sentence are further queries to the same keys."""
-        queries = self.query(x).view(len(source.keys), -1, x.shape[-1])
+        # shape[0], not len(): exported graphs take any number of sentences.
+        queries = self.query(x).view(source.keys.shape[0], -1, x.shape[-1])
         return _split_heads(queries, self.num_heads)
 
 

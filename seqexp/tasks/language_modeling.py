@@ -94,6 +94,7 @@ class LanguageModelingTask(PreparedTask):
             raise UserError(f"task.language={self.language}: the data holds {', '.join(self.manifest.fields)}")
         self.vocabulary = load_vocabulary(self.directory, self.manifest, self.language)
         self.stages = load_stages(self.directory, self.manifest, self.language, components, trust)
+        self._texts: dict[str, TokenStore] = {}
 
     def vocabularies(self) -> dict[str, Vocabulary]:
         return {"target": self.vocabulary}
@@ -105,7 +106,7 @@ class LanguageModelingTask(PreparedTask):
         most, size = model.max_target_positions, self.config.tokens_per_sample
         right = f"the model takes {most} tokens at most; raise model.max_target_positions"
         require(self.config.blocks is Blocks.eos or size <= most, "task.tokens_per_sample", size, right)
-        split = BlockSplit(name, self.stored_text(name), self.vocabulary, self.config.block_options(name))
+        split = BlockSplit.make(name, self.stored_text(name), self.vocabulary, self.config.block_options(name))
         if not for_training:
             return split.limited(most, LongExamples.truncate)
         split = split.limited(most, self.config.too_long).padded(padding, most)
@@ -125,8 +126,10 @@ class LanguageModelingTask(PreparedTask):
                 f"blocks=complete_doc: {self.directory} lacks the blank lines that end the documents of {name}; "
                 "prepare it again with lines.empty=keep"
             )
-        encoding = FieldText.of(self.directory, self.manifest, name, self.language, self._components, self._trust)
-        return open_field(self.directory, name, record, self.language, encoding)
+        if name not in self._texts:  # one that must be encoded for it is kept for the next time
+            encoding = FieldText.of(self.directory, self.manifest, name, self.language, self._components, self._trust)
+            self._texts[name] = open_field(self.directory, name, record, self.language, encoding)
+        return self._texts[name]
 
     def raw_text(self, name: str) -> list[str]:
         """The lines of a split before all stages."""

@@ -1,7 +1,7 @@
 """Byte-level BPE (Wang et al. 2020, https://arxiv.org/abs/1909.03341): SentencePiece's BPE on the bytes of the text."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +75,9 @@ class ByteBPETokenizer(Tokenizer):
     def sampler(self, sampling: SamplingConfig, vocabulary: Vocabulary | None = None) -> Sampler | None:
         sampler = self.pieces.sampler(sampling, vocabulary)
         return None if sampler is None else lambda line, random: sampler(to_bytes(line), random)
+
+    def word_starts(self, tokens: Sequence[str]) -> list[bool]:
+        return self.pieces.word_starts(tokens)
 
     def decode(self, tokens: str) -> str:
         return from_bytes(tokens.replace(" ", "").replace(SPACE, " ")).strip()

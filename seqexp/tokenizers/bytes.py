@@ -1,5 +1,6 @@
 """Bytes of UTF-8 as tokens, each written as one printable character as fairseq does."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seqexp.tokenizers.base import Tokenizer, TokenizerConfig
@@ -37,6 +38,9 @@ class BytesTokenizer(Tokenizer):
 
     def encode(self, line: str) -> str:
         return " ".join(to_bytes(line).replace(" ", SPACE))
+
+    def word_starts(self, tokens: Sequence[str]) -> list[bool]:
+        return [token == SPACE for token in tokens]
 
     def decode(self, tokens: str) -> str:
         return from_bytes(tokens.replace(" ", "").replace(SPACE, " "))

@@ -1,6 +1,7 @@
 """Characters as tokens."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seqexp.tokenizers.base import Tokenizer, TokenizerConfig
@@ -23,6 +24,9 @@ class CharactersTokenizer(Tokenizer):
     def encode(self, line: str) -> str:
         characters = " ".join(" ".join(line.split()).replace(" ", "\n"))
         return characters.replace(SPACE, ESCAPED).replace("\n", SPACE)
+
+    def word_starts(self, tokens: Sequence[str]) -> list[bool]:
+        return [token == SPACE for token in tokens]
 
     def decode(self, tokens: str) -> str:
         return re.sub(r"▁▁|▁| ", lambda match: {ESCAPED: SPACE, SPACE: " ", " ": ""}[match[0]], tokens)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,9 @@ class GPT2Tokenizer(Tokenizer):
 
     def encode_lines(self, lines: list[str]) -> list[str]:
         return [" ".join(map(str, encoding.ids)) for encoding in self.tokenizer.encode_batch(lines)]
+
+    def word_starts(self, tokens: Sequence[str]) -> list[bool]:
+        return [bool(self.decode(token)[:1].isspace()) for token in tokens]
 
     def decode(self, tokens: str) -> str:
         """Text of the numbers; what is none, such as `<unk>`, is left out."""

@@ -16,6 +16,7 @@ from seqexp.config.base import ComponentConfig
 from seqexp.config.command import config_dir, register, typed
 from seqexp.config.saved import from_saved, to_saved
 from seqexp.data.prepare import PrepareConfig
+from seqexp.generate import GenerateConfig
 from seqexp.training.config import TrainConfig
 
 COMPONENTS = [f"{group}/{name}" for group, names in CATALOG.items() for name in names]
@@ -29,6 +30,8 @@ PREPROCESS = {
     "tokenizer": [],
     "subword": [],
 }
+OTHERS: dict[str, tuple[str, type[Any]]] = {"engine": ("generate", GenerateConfig)}
+"""Groups that neither `preprocess` nor `train` has."""
 CORPORA = {
     "parallel": ["corpus.source_lang=en", "corpus.target_lang=de", "corpus.train=x"],
     "text": ["corpus.language=en", "corpus.train=x"],
@@ -41,10 +44,15 @@ LISTS = ("scorer", "tracker")
 def compose(group: str, choice: str) -> Any:
     """The part of a command's config that a choice makes, as a dataclass."""
     GlobalHydra.instance().clear()
-    name = "preprocess" if group in PREPROCESS else "train"
-    root: type[Any] = PrepareConfig if group in PREPROCESS else TrainConfig
+    name, root = OTHERS.get(group, ("preprocess", PrepareConfig) if group in PREPROCESS else ("train", TrainConfig))
     register(name, root, schemas(*CATALOG))
-    needed = ["corpus=embedded", "destination=x"] if group in PREPROCESS and group != "corpus" else []
+    needed = (
+        ["run=x"]
+        if group in OTHERS
+        else ["corpus=embedded", "destination=x"]
+        if group in PREPROCESS and group != "corpus"
+        else []
+    )
     if group == "corpus":
         needed = ["destination=x", *CORPORA.get(choice, [])]
     value = f"[{choice}]" if group in LISTS else choice

@@ -306,3 +306,26 @@ def test_prefixes_and_constraints(trained: Path) -> None:
     ]
     with pytest.raises(ValueError, match="prefixes=1 of them is not valid: give one for each of the 2 sentences"):
         model.nbest(texts, prefixes=["drei"])
+
+
+@pytest.mark.usefixtures("folder")
+def test_hypotheses_are_ranked_anew(command: Command) -> None:
+    """With no weight for the other model the order stays; what was found is kept, with what the score is made of."""
+    command("generate", "run=run", "generator.nbest=2", "output=nbest")
+    for weight in (0, 1):
+        command(
+            "rerank",
+            "hypotheses=nbest/hypotheses.jsonl",
+            "channel=run",
+            f"channel_weight={weight}",
+            f"output=w{weight}",
+        )
+    given, same, other = (sentences(directory) for directory in ("nbest", "w0", "w1"))
+    for one, two, three in zip(given, same, other, strict=True):
+        assert [each["text"] for each in one["hypotheses"]] == [each["text"] for each in two["hypotheses"]]
+        assert sorted(each["text"] for each in three["hypotheses"]) == sorted(x["text"] for x in one["hypotheses"])
+        for each in three["hypotheses"]:
+            assert each["score"] == pytest.approx((each["direct"] + each["channel"]) / len(each["tokens"]))
+    results = [json.loads(Path(directory, "result.json").read_text()) for directory in ("nbest", "w0")]
+    assert results[0]["scores"] == results[1]["scores"]
+    assert Path("w0/hypotheses.txt").read_text() == Path("nbest/hypotheses.txt").read_text()

@@ -164,7 +164,7 @@ def test_the_checkpoint_suffices_to_translate(in_folder: Path, data: Path, comma
 
 
 @pytest.mark.parametrize(
-    "name", ["train", "preprocess", "generate", "validate", "eval_lm", "interactive", "score", "runs", "sync"]
+    "name", ["train", "preprocess", "generate", "validate", "eval_lm", "interactive", "score", "rerank", "runs", "sync"]
 )
 def test_help_and_config_of_every_command(command: Command, name: str) -> None:
     printed, _ = command(name, "--help")

@@ -26,7 +26,7 @@ def text(tmp_path: Path) -> TokenStore:
 
 
 def split(text: TokenStore, blocks: Blocks = Blocks.none, size: int = 4, **options: Any) -> BlockSplit:
-    return BlockSplit("train", text, WORDS, BlockOptions(blocks, size, **options))
+    return BlockSplit.make("train", text, WORDS, BlockOptions(blocks, size, **options))
 
 
 def rows(split: BlockSplit) -> tuple[list[list[int]], list[list[int]]]:

@@ -7,6 +7,9 @@ from seqexp.config.build import build
 from seqexp.data.stages import TextStages
 from seqexp.data.words import WordStatistics, words_of_line
 from seqexp.runtime.errors import UserError
+from seqexp.tokenizers.base import Tokenizer
+from seqexp.tokenizers.byte_bpe import ByteBPEConfig
+from seqexp.tokenizers.bytes import BytesConfig
 from seqexp.tokenizers.characters import CharactersConfig
 from seqexp.tokenizers.sentencepiece import SentencePieceConfig, SentencePieceTokenizer
 from seqexp.tokenizers.subword_nmt import SubwordNMTConfig
@@ -23,8 +26,11 @@ def stages(config: Any) -> TextStages:
         (WhitespaceConfig(), "the runner runs </s>"),
         (SubwordNMTConfig(), "the run@@ n@@ er run@@ s </s>"),
         (SentencePieceConfig(), "▁the ▁run n er ▁run s </s>"),
+        (ByteBPEConfig(), "▁the ▁run n er ▁run s </s>"),
+        (BytesConfig(), f"{' '.join('the▁runner▁runs')} </s>"),
+        (CharactersConfig(), f"{' '.join('the▁runner▁runs')} </s>"),
     ],
-    ids=["whitespace", "subword_nmt", "sentencepiece"],
+    ids=["whitespace", "subword_nmt", "sentencepiece", "byte_bpe", "bytes", "characters"],
 )
 def test_words(config: Any, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SentencePieceTokenizer, "_has_bytes", False)
@@ -40,8 +46,19 @@ def test_a_line_that_does_not_begin_with_a_word() -> None:
 
 
 def test_tokens_that_tell_no_words() -> None:
-    with pytest.raises(UserError, match="the tokens of CharactersTokenizer do not tell where words begin"):
-        words_of_line(["a", "</s>"], [-1.0, -1.0], stages(CharactersConfig()))
+    other = Other(WhitespaceConfig(), directory=Path(), language="en")
+    with pytest.raises(UserError, match="the tokens of Other do not tell where words begin"):
+        words_of_line(["a", "</s>"], [-1.0, -1.0], TextStages([other]))
+
+
+class Other(Tokenizer):
+    """A stage from somewhere else."""
+
+    def encode(self, line: str) -> str:
+        return line
+
+    def decode(self, tokens: str) -> str:
+        return tokens
 
 
 def test_statistics(tmp_path: Path) -> None:

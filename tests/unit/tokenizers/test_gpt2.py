@@ -24,6 +24,7 @@ def test_numbers_and_text_again(tmp_path: Path) -> None:
     assert made.encode("low low ä") == "5 6 3 7 8"
     assert made.decode("5 6 3 7 8") == "low low ä"
     assert made.decode("5 <unk> 99 -1 6") == "low low"
+    assert made.word_starts(["5", "6", "3", "7", "<unk>"]) == [False, True, True, False, False]
 
 
 def test_mistakes(tmp_path: Path) -> None:
