@@ -1,6 +1,8 @@
 """`python -m seqexp.generate`: translate a split, or a file, with a trained model."""
 
+import contextlib
 import logging
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -177,7 +179,12 @@ def generate_in_world(world: World, config: GenerateConfig, lines: list[str] | N
     rank, num_shares = number * world.size + world.rank, total * world.size
     batches = share_of(model, split, record.read().keys(), rank, num_shares)
     started = time.monotonic()
-    num_done = sum(world.gather(translate_share(model, split, batches, record, world)))
+    try:
+        num_done = sum(world.gather(translate_share(model, split, batches, record, world)))
+    except Exception:
+        if world.is_first:
+            job.withdraw(record)
+        raise
     seconds = time.monotonic() - started
     if not world.is_first:
         return world.from_first(dict)
@@ -265,6 +272,15 @@ class Job:
         elif num_done := len(record.read()):
             logger.info("going on: %d sentences are translated already", num_done)
         write_json(self.output / "result.json", {"status": "unfinished", "key": self.key})
+
+    def withdraw(self, record: Record) -> None:
+        """After a mistake: leave no directory with nothing in it yet. Where there are shards, others may be at work."""
+        if self.config.share()[1] > 1 or record.read():
+            return
+        shutil.rmtree(self.output)
+        if self.config.output is None:
+            with contextlib.suppress(OSError):  # others are there
+                self.output.parent.rmdir()
 
     def finish(
         self,

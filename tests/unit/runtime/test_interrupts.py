@@ -1,8 +1,10 @@
 """Ctrl-C at any moment of a command's start ends it with status 130 and one line."""
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,14 @@ def interrupting(folder: Path, module: str) -> dict[str, str]:
     """An environment in which importing `module` is when Ctrl-C comes."""
     (folder / f"{module}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     return {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+
+
+@pytest.fixture(autouse=True)
+def _sees_interrupts() -> Iterator[None]:
+    """Processes that are started in the background of a shell ignore Ctrl-C, and so do those that they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("module", ["omegaconf", "plugin"])
