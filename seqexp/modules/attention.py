@@ -102,19 +102,19 @@ class SelfAttention(nn.Module):
             keys_values = torch.cat([self.keys_values(memory), keys_values], dim=1)
         past = 0 if cache is None else cache.length
         queries = self._placed(_split_heads(queries, self.num_heads), self.query_norm, past)
+        keys_values = _split_heads(keys_values, 2 * self.num_key_value_heads)
         if self.key_norm is not None or self.relative is Relative.rotary:
-            keys, values = keys_values.chunk(2, dim=-1)
-            keys = self._placed(_split_heads(keys, self.num_key_value_heads), self.key_norm, past)
-            keys_values = torch.cat([_merge_heads(keys), values], dim=-1)
+            keys, values = keys_values.chunk(2, dim=1)
+            keys_values = torch.cat([self._placed(keys, self.key_norm, past), values], dim=1)
         if cache is not None:
             keys_values = cache.append(keys_values)
-        keys, values = keys_values.chunk(2, dim=-1)
+        keys, values = keys_values.chunk(2, dim=1)
         if self.relative is Relative.alibi:
-            mask, causal = self._biased(mask, causal, queries, keys.shape[1]), False
+            mask, causal = self._biased(mask, causal, queries, keys.shape[2]), False
         attended = F.scaled_dot_product_attention(
             queries,
-            _split_heads(keys, self.num_key_value_heads),
-            _split_heads(values, self.num_key_value_heads),
+            keys,
+            values,
             attn_mask=mask,
             dropout_p=self.dropout if self.training else 0.0,
             is_causal=causal,

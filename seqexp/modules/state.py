@@ -1,6 +1,6 @@
 """What an incremental decoder remembers between steps.
 
-Shapes: R rows (hypotheses), B sentences, T target length so far, S source length, D width of keys and values together.
+Shapes: R rows (hypotheses), H heads of keys and values together, T target length so far, d width of a head.
 """
 
 from abc import ABC, abstractmethod
@@ -26,58 +26,47 @@ class DecoderState(ABC):
 class GrowingCache:
     """Keys and values of the steps so far, appended to without copying what is there.
 
-    The time axis is first, so that a step is one contiguous write and the filled part one contiguous block; a second
-    buffer takes what `reorder` gathers, and the two change places, so that steps allocate nothing.
+    Each head's steps lie together, in the order in which attention reads them. `reorder`, which copies all of them
+    anyway, leaves no gaps between heads but the room for one more step, so that memory is read from end to end: with
+    gaps, attention takes twice as long. It copies into a second piece of memory, and the two change places, so that
+    steps allocate nothing.
     """
 
     _FIRST_CAPACITY = 32
 
     def __init__(self) -> None:
         self.length = 0
-        self._rows = 0
-        self._width = 0
-        self._buffer: Tensor | None = None
+        self._steps: Tensor | None = None  # [R, H, capacity, d], a view of the memory
+        self._memory: Tensor | None = None
         self._spare: Tensor | None = None
 
     def append(self, new: Tensor) -> Tensor:
-        """Add steps, [R, t, D], and return all so far, a view [R, T, D]."""
-        num_rows, num_steps, width = new.shape
-        if self.length == 0:
-            self._rows, self._width = num_rows, width
-        end = self.length + num_steps
-        filled = self._reserve(end, new)
-        filled[self.length : end] = new.transpose(0, 1)
+        """Add steps, [R, H, t, d], and return all so far, a view [R, H, T, d]."""
+        end = self.length + new.shape[2]
+        if self._steps is None or self._steps.shape[2] < end:
+            num_rows, num_heads, _, size = new.shape
+            grown = new.new_empty(num_rows, num_heads, self._capacity(end), size)
+            if self._steps is not None:
+                grown[:, :, : self.length] = self._steps[:, :, : self.length]
+            self._steps, self._memory = grown, grown.view(-1)
+        self._steps[:, :, self.length : end] = new
         self.length = end
-        return filled[:end].transpose(0, 1)
+        return self._steps[:, :, :end]
 
     def reorder(self, rows: Tensor) -> None:
         """Keep the rows numbered in `rows`, int64 [new R]."""
-        if self.length == 0:
+        if self._steps is None:
             return
-        assert self._buffer is not None
-        used = self._view(self._buffer, self._rows)[: self.length]
-        capacity = self._buffer.numel() // (self._rows * self._width)
-        size = capacity * len(rows) * self._width
-        if self._spare is None or self._spare.numel() < size:
-            self._spare = self._buffer.new_empty(size)
-        target = self._view(self._spare, len(rows))[: self.length]
-        torch.index_select(used, 1, rows, out=target)
-        self._buffer, self._spare = self._spare, self._buffer
-        self._rows = len(rows)
+        kept = self._steps[:, :, : self.length]
+        shape = len(rows), kept.shape[1], self.length + 1, kept.shape[3]
+        step = len(rows) * kept.shape[1] * kept.shape[3]
+        needed = step * (self.length + 1)
+        if self._spare is None or self._spare.numel() < needed:
+            self._spare = kept.new_empty(step * self._capacity(self.length + 1))
+        steps = self._spare[:needed].view(shape)
+        torch.index_select(kept, 0, rows, out=steps[:, :, : self.length])
+        self._steps, self._memory, self._spare = steps, self._spare, self._memory
 
-    def _view(self, buffer: Tensor, num_rows: int) -> Tensor:
-        step = num_rows * self._width
-        return buffer[: buffer.numel() // step * step].view(-1, num_rows, self._width)
-
-    def _reserve(self, num_steps: int, like: Tensor) -> Tensor:
-        """The buffer as [capacity, R, D] with room for `num_steps`."""
-        old = None if self._buffer is None else self._view(self._buffer, self._rows)
-        if old is not None and len(old) >= num_steps:
-            return old
-        capacity = max(self._FIRST_CAPACITY, 2 * num_steps)
-        self._buffer = like.new_empty(capacity * self._rows * self._width)
-        self._spare = None
-        grown = self._view(self._buffer, self._rows)
-        if old is not None:
-            grown[: self.length] = old[: self.length]
-        return grown
+    def _capacity(self, num_steps: int) -> int:
+        """For how many steps memory is taken where `num_steps` are needed."""
+        return max(self._FIRST_CAPACITY, 2 * num_steps)
