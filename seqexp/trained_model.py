@@ -18,6 +18,7 @@ from seqexp.generators.batches import evaluation_batches, generate_batches
 from seqexp.generators.sampling import SamplingConfig
 from seqexp.generators.scoring import target_log_probs
 from seqexp.models.base import Model
+from seqexp.models.kept_dropout import KeptDropout
 from seqexp.precisions.base import Precision
 from seqexp.runtime.errors import UserError
 from seqexp.tasks.base import Task
@@ -68,6 +69,8 @@ class TrainedModel:
     precision: Precision
     """That of the training, so that scores are those of the validation."""
     limits: BatchLimits
+    dropout: KeptDropout = KeptDropout([])
+    """Which dropout of the models is on, in searches and scores; usually none."""
 
     def translate(self, sentences: Sequence[str]) -> list[str]:
         """The best translation of each sentence; empty where the search found none."""
@@ -142,7 +145,7 @@ class TrainedModel:
         split = self.task.encode_pairs(sources, targets)
         pad = self.task.vocabularies()["target"].pad
         found: dict[int, ScoredText] = {}
-        for batch in evaluation_batches(split, self.limits):
+        for batch in self.dropout.seeded(evaluation_batches(split, self.limits)):
             batch = batch.to(self.precision.device)
             assert isinstance(batch, PairBatch)
             assert batch.target_tokens is not None
@@ -160,7 +163,8 @@ class TrainedModel:
         batch. Without `batches` short sentences come first."""
         if batches is None:
             batches = evaluation_batches(split, self.limits)
-        for number, hypotheses in generate_batches(self.generator, self.models, batches, self.precision):
+        seeded = self.dropout.seeded(batches)
+        for number, hypotheses in generate_batches(self.generator, self.models, seeded, self.precision):
             if not (isinstance(split, PromptSplit) or split.source_text(number).strip()):
                 yield number, [NOTHING]  # whatever a model would make up of an empty line
                 continue

@@ -574,6 +574,24 @@ MISTAKES = [
         other_vocabulary,
     ),
     Mistake(
+        "dropout kept where there is none",
+        "generate",
+        ["run=run", "keep_dropout=[decoder.*,encodr.*]"],
+        "keep_dropout=encodr.* matches no module with dropout of the model; did you mean encoder.*, ...?",
+    ),
+    Mistake(
+        "a number for the names of modules",
+        "interactive",
+        ["run=run", "keep_dropout=0.1"],
+        "keep_dropout=0.1 is not valid: true, false or a list of patterns such as [decoder.*]",
+    ),
+    Mistake(
+        "dropout kept in an engine that has none",
+        "generate",
+        ["run=run", "engine=ctranslate2", "keep_dropout=true"],
+        "keep_dropout=* needs engine=torch",
+    ),
+    Mistake(
         "a search that the engine does not have",
         "generate",
         ["run=run", "engine=ctranslate2", "generator.temperature=0.5"],
