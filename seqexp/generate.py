@@ -24,6 +24,7 @@ from seqexp.generation.config import TranslatingConfig
 from seqexp.generation.formats import Format, fairseq_lines
 from seqexp.generation.record import FINISHED, Record
 from seqexp.generation.work import share_of, translate_share
+from seqexp.generators.unknown_words import UnknownWords
 from seqexp.models.base import Seq2SeqModel
 from seqexp.plugins import load_plugins, run
 from seqexp.pretrained import DataPlace, TrainedModel, find_checkpoint, load_data
@@ -69,6 +70,7 @@ class GenerateConfig(TranslatingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.require_lines(self.format.value)
         if self.references is not None:
             self.references = one_or_more("references", self.references, "file")
         for name in ("num_processes", "num_threads"):
@@ -182,6 +184,8 @@ class Job:
         }
         if config.keep_dropout:  # else not, so that what lies there keeps its key
             content["dropout"] = [config.keep_dropout, config.dropout_seed]
+        if config.replace_unknown is not None:
+            content["unknown"] = dict(UnknownWords.of(config.replace_unknown).dictionary)
         self.key = digest(content)[:12]
         self.name = config.split if config.input is None else Path(config.input).name
         if config.input == STANDARD_INPUT:
@@ -194,6 +198,8 @@ class Job:
             "references": digest(self.given),
             "format": config.format.value,
         }
+        if config.alignment is not None:
+            asked["alignment"] = config.alignment.value
         self.request = digest(asked)[:12]
 
     def split(self, model: TrainedModel) -> Split:
@@ -284,7 +290,9 @@ class Job:
         if self.config.format is Format.fairseq:
             path = self.output / f"generate-{self.name}.txt"
             with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
-                file.writelines(f"{line}\n" for line in fairseq_lines(model.task, record.translations()))
+                file.writelines(
+                    f"{line}\n" for line in fairseq_lines(model.task, record.translations(), self.config.alignment)
+                )
             figures["fairseq"] = str(path)
         scores = {}
         if references is not None and best:

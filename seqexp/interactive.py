@@ -27,7 +27,7 @@ class Format(StrEnum):
     jsonl = "jsonl"
     """An object for each sentence: source, all hypotheses, with tokens and the score of each."""
     fairseq = "fairseq"
-    """The lines of fairseq-interactive: S-, W- (seconds), C- (constraints), H-, D-, P-."""
+    """The lines of fairseq-interactive: S-, W- (seconds), C- (constraints), H-, D-, P-, A- (`alignment`)."""
 
 
 @dataclass
@@ -41,6 +41,7 @@ class InteractiveConfig(TranslatingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.require_lines(self.format.value)
         require(self.buffer > 0, "buffer", self.buffer, "a count above 0")
         is_text = self.format is Format.text
         require(is_text or not self.scores, "scores", self.scores, f"format={self.format.value} has them anyway")
@@ -95,7 +96,7 @@ def shown_lines(
     if config.format is Format.jsonl:
         yield json.dumps(content, ensure_ascii=False)
         return
-    source, *rest = fairseq_lines(model.task, [content])
+    source, *rest = fairseq_lines(model.task, [content], config.alignment)
     yield from (source, f"W-{number}\t{seconds:.3f}\tseconds")
     yield from (f"C-{number}\t{phrase}" for phrase in constraints)
     yield from rest

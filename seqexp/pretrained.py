@@ -21,7 +21,9 @@ from seqexp.data.batching import BatchLimits
 from seqexp.distributed.base import Device
 from seqexp.engines.base import Engine, EngineConfig, Trained
 from seqexp.engines.torch import TorchConfig
+from seqexp.generators.attention import attending
 from seqexp.generators.base import GeneratorConfig
+from seqexp.generators.unknown_words import UnknownWords
 from seqexp.models.base import LanguageModel, Model, ModelConfig
 from seqexp.models.kept_dropout import KeptDropout
 from seqexp.plugins import load_plugins
@@ -56,6 +58,7 @@ def load_model(
     max_tokens: int = 4096,
     keep_dropout: bool | Sequence[str] = False,
     dropout_seed: int = 1,
+    replace_unknown: str | None = None,
     trust: Sequence[str] = (),
 ) -> TrainedModel:
     """Load what one run has learnt, or several as an ensemble.
@@ -70,12 +73,14 @@ def load_model(
         max_tokens: most source tokens of a batch, padding included.
         keep_dropout: patterns of the names of modules whose dropout stays as in training; True for all.
         dropout_seed: what it drops follows from this, and from the numbers of a batch's examples.
+        replace_unknown: `copy`, or the file of a dictionary: what stands in place of `<unk>`, see `UnknownWords`.
         trust: components from outside the catalog that the checkpoint may name, `module:ConfigClass`.
 
     Raises:
         UserError: a path holds no model, the models have different vocabularies, or a pattern matches nothing.
     """
     dropout = KeptDropout.of(keep_dropout, dropout_seed)
+    unknown = None if replace_unknown is None else UnknownWords.of(replace_unknown)
     load_plugins()
     checkpoints = [find_checkpoint(path, checkpoint, trust) for path in paths]
     first = checkpoints[0]
@@ -91,6 +96,11 @@ def load_model(
         dropout.keep(model)
     generator = generator or saved_generator(first, trust)
     limits = BatchLimits(max_tokens=max_tokens, max_sentences=None)
+    if unknown is not None:
+        option = f"replace_unknown={replace_unknown}"
+        if any(isinstance(model, LanguageModel) for model in models):
+            raise UserError(f"{option}: a language model has no source to take words from")
+        generator = attending(generator, option)
     engine = engine or TorchConfig()
     if dropout.patterns and not isinstance(engine, TorchConfig):
         raise UserError(f"keep_dropout={','.join(dropout.patterns)} needs engine=torch")
@@ -98,7 +108,7 @@ def load_model(
     content = [each.content_of(weights) for each in checkpoints]
     searcher = searching.generator(generator, Trained(task, models, content, Path(paths[0])))
     searcher.fuse(partial(_language_model, task=task, precision=precision, trust=trust))
-    return TrainedModel(task, models, searcher, precision, limits, dropout)
+    return TrainedModel(task, models, searcher, precision, limits, dropout, unknown)
 
 
 def find_checkpoint(path: str | Path, which: str, trust: Sequence[str] = ()) -> Checkpoint:

@@ -10,6 +10,8 @@ from seqexp.config.base import CommandConfig, one_or_more, require
 from seqexp.config.command import overridden_fields
 from seqexp.distributed.base import Device
 from seqexp.engines.base import EngineConfig
+from seqexp.generation.formats import Alignment
+from seqexp.generators.attention import attending
 from seqexp.generators.base import GeneratorConfig
 from seqexp.models.kept_dropout import KeptDropout
 from seqexp.pretrained import TrainedModel, load_model, run_generator
@@ -34,6 +36,11 @@ class TranslatingConfig(CommandConfig):
     """Modules whose dropout stays as in training, by patterns of their names such as `[decoder.*]`; true: all."""
     dropout_seed: int = 1
     """What that dropout drops follows from this, and from the sentences of a batch."""
+    replace_unknown: str | None = None
+    """What stands in place of each `<unk>`: with `copy` the token of the source that it attends to most; with a file of
+    two columns, tokens of the source and of the target, what that says of it, or else the token itself."""
+    alignment: Alignment | None = None
+    """With format=fairseq, what A- lines say; null: `hard`, if `generator.return_attention=true`."""
     max_tokens: int = 4096
     """Most tokens of a batch, padding included."""
     device: Device = Device.auto
@@ -46,10 +53,20 @@ class TranslatingConfig(CommandConfig):
     def dropout(self) -> KeptDropout:
         return KeptDropout.of(self.keep_dropout, self.dropout_seed)
 
+    def require_lines(self, format: str) -> None:
+        """
+        Raises:
+            OptionError: an alignment is asked for, and the format of the output has none.
+        """
+        value = self.alignment and self.alignment.value
+        require(value is None or format == "fairseq", "alignment", value, "it needs format=fairseq")
+
     def complete(self) -> None:
         """Take over the generator that the run was validated with, for what the command line leaves as it is."""
         overridden = overridden_fields("generator")
         self.generator = run_generator(self.run[0], self.checkpoint, self.generator, overridden, self.trust)
+        if self.alignment is not None:
+            self.generator = attending(self.generator, f"alignment={self.alignment.value}")
 
     def load(self) -> TrainedModel:
         """
@@ -66,5 +83,6 @@ class TranslatingConfig(CommandConfig):
             max_tokens=self.max_tokens,
             keep_dropout=self.keep_dropout,
             dropout_seed=self.dropout_seed,
+            replace_unknown=self.replace_unknown,
             trust=self.trust,
         )

@@ -29,13 +29,14 @@ class KeptDropout:
         """From an option: true for all modules, false for none, a pattern, or a list of them.
 
         Raises:
-            OptionError: it is none of these, or the seed is negative.
+            OptionError: it is none of these, or the seed is negative or of no use.
         """
         patterns = {True: ["*"], False: []}[value] if isinstance(value, bool) else value
         patterns = [patterns] if isinstance(patterns, str) else patterns
         is_list = isinstance(patterns, Sequence) and all(isinstance(pattern, str) for pattern in patterns)
         require(is_list, "keep_dropout", value, "true, false or a list of patterns such as [decoder.*]")
         require(seed >= 0, "dropout_seed", seed, "it must not be negative")
+        require(bool(patterns) or seed == 1, "dropout_seed", seed, "it needs keep_dropout")
         assert isinstance(patterns, Sequence)
         return cls(list(patterns), seed)
 

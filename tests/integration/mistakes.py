@@ -592,6 +592,31 @@ MISTAKES = [
         "keep_dropout=* needs engine=torch",
     ),
     Mistake(
+        "a dictionary for unknown words that is not there",
+        "generate",
+        ["run=run", "replace_unknown=dictionary"],
+        "replace_unknown=dictionary cannot be read: No such file or directory",
+    ),
+    Mistake(
+        "a dictionary for unknown words with one column",
+        "generate",
+        ["run=run", "replace_unknown=dictionary"],
+        "replace_unknown=dictionary: line 2 has 1 columns; give two, a token of the source and one of the target",
+        write("dictionary", "one eins\ntwo\n"),
+    ),
+    Mistake(
+        "an alignment that the format does not have",
+        "interactive",
+        ["run=run", "alignment=soft"],
+        "alignment=soft is not valid: it needs format=fairseq",
+    ),
+    Mistake(
+        "an alignment by a search that gives none",
+        "generate",
+        ["run=run", "generator=mbr", "alignment=soft", "format=fairseq"],
+        "alignment=soft is not valid: MBRConfig has no option return_attention",
+    ),
+    Mistake(
         "a search that the engine does not have",
         "generate",
         ["run=run", "engine=ctranslate2", "generator.temperature=0.5"],

@@ -87,3 +87,5 @@ def test_mistakes() -> None:
         KeptDropout.of(3, 1)
     with pytest.raises(OptionError, match="dropout_seed=-1 is not valid"):
         KeptDropout.of(True, -1)
+    with pytest.raises(OptionError, match="dropout_seed=2 is not valid: it needs keep_dropout"):
+        KeptDropout.of(False, 2)
