@@ -35,15 +35,22 @@ def select(model: nn.Module, patterns: Sequence[str], option: str) -> set[nn.Par
     return selected
 
 
-def require_match(option: str, pattern: str, names: Sequence[str], model: nn.Module) -> list[str]:
+def require_match(
+    option: str, pattern: str, names: Sequence[str], model: nn.Module, what: str = "parameter"
+) -> list[str]:
     """The names that a pattern of an option matches.
+
+    Args:
+        what: whose names they are, for the message.
 
     Raises:
         UserError: there are none; it names those that are most like it.
     """
     matched = [name for name in names if fnmatchcase(name, pattern)]
     if not matched:
-        raise UserError(f"{option}={pattern} matches no parameter of the model{_near(pattern, model, names)}")
+        raise UserError(
+            f"{option}={pattern} matches no {what} of the model{_near(pattern, model, names) if names else ''}"
+        )
     return matched
 
 
