@@ -11,26 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import MISSING
 
 from seqexp.catalog import component_name
-from seqexp.checkpoint.layout import Weights
-from seqexp.config.base import CommandConfig, one_or_more, require
-from seqexp.config.command import overridden_fields
+from seqexp.config.base import one_or_more, require
 from seqexp.config.saved import to_saved
 from seqexp.data.split import Split
-from seqexp.distributed.base import Device, ProcessesConfig
+from seqexp.distributed.base import ProcessesConfig
 from seqexp.distributed.launch import in_processes
 from seqexp.distributed.place import launched
 from seqexp.distributed.world import World
-from seqexp.engines.base import EngineConfig
+from seqexp.generation.config import TranslatingConfig
 from seqexp.generation.formats import Format, fairseq_lines
 from seqexp.generation.record import FINISHED, Record
 from seqexp.generation.work import share_of, translate_share
-from seqexp.generators.base import GeneratorConfig
+from seqexp.generators.unknown_words import UnknownWords
 from seqexp.models.base import Seq2SeqModel
 from seqexp.plugins import load_plugins, run
-from seqexp.pretrained import DataPlace, TrainedModel, find_checkpoint, load_data, load_model, run_generator
+from seqexp.pretrained import DataPlace, TrainedModel, find_checkpoint, load_data
 from seqexp.runs.directory import read_json
 from seqexp.runs.identity import digest
 from seqexp.runs.output import output_directory
@@ -47,14 +44,7 @@ STANDARD_INPUT = "-"
 
 
 @dataclass
-class GenerateConfig(CommandConfig):
-    run: Any = MISSING
-    """Directory of a run or of a checkpoint; a list of them for an ensemble."""
-    checkpoint: str = "best"
-    """Of a run: best, last, the number of an update, or a checkpoint's directory."""
-    weights: Weights = Weights.validated
-    """Of a run with a moving average, which ones: those that were `validated`, those that the optimizer has `trained`,
-    or the `averaged` ones."""
+class GenerateConfig(TranslatingConfig):
     split: str = "test"
     """Split to translate."""
     input: str | None = None
@@ -62,14 +52,7 @@ class GenerateConfig(CommandConfig):
     references: Any = None
     """File of references to score with, line by line, or a list of them; null: the split's own."""
     task: DataPlace = field(default_factory=DataPlace)
-    generator: GeneratorConfig = MISSING
-    """The run's own generator, with what the command line changes."""
-    engine: EngineConfig = MISSING
-    """What computes the search."""
     scorer: dict[str, ScorerConfig] = field(default_factory=dict)
-    max_tokens: int = 4096
-    """Most tokens of a batch, padding included."""
-    device: Device = Device.auto
     num_processes: int | None = None
     """Processes that share the work on this machine; null: one for each GPU, or one on a CPU. Under torchrun or srun,
     which start them themselves, leave it null."""
@@ -86,10 +69,10 @@ class GenerateConfig(CommandConfig):
     """Directory for the results; null: one below the run's directory."""
 
     def __post_init__(self) -> None:
-        self.run = one_or_more("run", self.run, "directory")
+        super().__post_init__()
+        self.require_lines(self.format.value)
         if self.references is not None:
             self.references = one_or_more("references", self.references, "file")
-        require(self.max_tokens > 0, "max_tokens", self.max_tokens, "a count above 0")
         for name in ("num_processes", "num_threads"):
             value = getattr(self, name)
             require(value is None or value > 0, name, value, "a count above 0, or null")
@@ -109,9 +92,7 @@ def main(config: GenerateConfig) -> dict[str, float]:
     """Translate, in as many processes as the config says; gives the scores."""
     use_large_pages()
     refuse_what_is_for_one_process(config)
-    config.generator = run_generator(
-        config.run[0], config.checkpoint, config.generator, overridden_fields("generator"), config.trust
-    )
+    config.complete()
     lines = None
     if config.input is not None:
         from_input = config.input == STANDARD_INPUT
@@ -160,16 +141,7 @@ def generate_in_world(world: World, config: GenerateConfig, lines: list[str] | N
         if world.is_first:
             job.tell(done_before)
         return {name: each["score"] for name, each in done_before.get("scores", {}).items()}
-    model = load_model(
-        *config.run,
-        checkpoint=config.checkpoint,
-        weights=config.weights,
-        generator=config.generator,
-        engine=config.engine,
-        device=config.device,
-        max_tokens=config.max_tokens,
-        trust=config.trust,
-    )
+    model = config.load()
     split = job.split(model)
     references = job.references(split)
     world.from_first(job.begin)
@@ -210,6 +182,10 @@ class Job:
             "input": config.split if lines is None else digest(lines),
             "data": None if self.task is None else self.task.identity,
         }
+        if config.keep_dropout:  # else not, so that what lies there keeps its key
+            content["dropout"] = [config.keep_dropout, config.dropout_seed]
+        if config.replace_unknown is not None:
+            content["unknown"] = dict(UnknownWords.of(config.replace_unknown).dictionary)
         self.key = digest(content)[:12]
         self.name = config.split if config.input is None else Path(config.input).name
         if config.input == STANDARD_INPUT:
@@ -222,6 +198,8 @@ class Job:
             "references": digest(self.given),
             "format": config.format.value,
         }
+        if config.alignment is not None:
+            asked["alignment"] = config.alignment.value
         self.request = digest(asked)[:12]
 
     def split(self, model: TrainedModel) -> Split:
@@ -312,7 +290,9 @@ class Job:
         if self.config.format is Format.fairseq:
             path = self.output / f"generate-{self.name}.txt"
             with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
-                file.writelines(f"{line}\n" for line in fairseq_lines(model.task, record.translations()))
+                file.writelines(
+                    f"{line}\n" for line in fairseq_lines(model.task, record.translations(), self.config.alignment)
+                )
             figures["fairseq"] = str(path)
         scores = {}
         if references is not None and best:

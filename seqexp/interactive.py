@@ -8,20 +8,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
-from typing import Any
 
-from omegaconf import MISSING
-
-from seqexp.checkpoint.layout import Weights
-from seqexp.config.base import CommandConfig, one_or_more, require
-from seqexp.config.command import overridden_fields
-from seqexp.distributed.base import Device
-from seqexp.engines.base import EngineConfig
+from seqexp.config.base import require
+from seqexp.generation.config import TranslatingConfig
 from seqexp.generation.formats import fairseq_lines
 from seqexp.generation.record import sentence
-from seqexp.generators.base import GeneratorConfig
 from seqexp.plugins import run
-from seqexp.pretrained import TrainedModel, Translation, load_model, run_generator
+from seqexp.pretrained import TrainedModel, Translation
 from seqexp.runtime.errors import UserError
 from seqexp.training.out_of_memory import fitting_into_memory
 
@@ -34,54 +27,29 @@ class Format(StrEnum):
     jsonl = "jsonl"
     """An object for each sentence: source, all hypotheses, with tokens and the score of each."""
     fairseq = "fairseq"
-    """The lines of fairseq-interactive: S-, W- (seconds), C- (constraints), H-, D-, P-."""
+    """The lines of fairseq-interactive: S-, W- (seconds), C- (constraints), H-, D-, P-, A- (`alignment`)."""
 
 
 @dataclass
-class InteractiveConfig(CommandConfig):
-    run: Any = MISSING
-    """Directory of a run or of a checkpoint; a list of them for an ensemble."""
-    checkpoint: str = "best"
-    """Of a run: best, last, the number of an update, or a checkpoint's directory."""
-    weights: Weights = Weights.validated
-    """Of a run with a moving average, which ones: those that were `validated`, those that the optimizer has `trained`,
-    or the `averaged` ones."""
-    generator: GeneratorConfig = MISSING
-    """The run's own generator, with what the command line changes."""
-    engine: EngineConfig = MISSING
-    """What computes the search."""
+class InteractiveConfig(TranslatingConfig):
     buffer: int = 1
     """Lines that are read before they are translated together; more is faster, 1 answers at once."""
-    max_tokens: int = 4096
-    """Most tokens of a batch, padding included."""
     format: Format = Format.text
     """What is printed; also of several hypotheses of a sentence, generator.nbest=3."""
     scores: bool = False
     """With format=text, print each hypothesis after its score and a tab."""
-    device: Device = Device.auto
 
     def __post_init__(self) -> None:
-        self.run = one_or_more("run", self.run, "directory")
+        super().__post_init__()
+        self.require_lines(self.format.value)
         require(self.buffer > 0, "buffer", self.buffer, "a count above 0")
-        require(self.max_tokens > 0, "max_tokens", self.max_tokens, "a count above 0")
         is_text = self.format is Format.text
         require(is_text or not self.scores, "scores", self.scores, f"format={self.format.value} has them anyway")
 
 
 def main(config: InteractiveConfig) -> None:
-    generator = run_generator(
-        config.run[0], config.checkpoint, config.generator, overridden_fields("generator"), config.trust
-    )
-    model = load_model(
-        *config.run,
-        checkpoint=config.checkpoint,
-        weights=config.weights,
-        generator=generator,
-        engine=config.engine,
-        device=config.device,
-        max_tokens=config.max_tokens,
-        trust=config.trust,
-    )
+    config.complete()
+    model = config.load()
     num_done = 0
     for lines in chunks(standard_input(), config.buffer):
         started = time.monotonic()
@@ -128,7 +96,7 @@ def shown_lines(
     if config.format is Format.jsonl:
         yield json.dumps(content, ensure_ascii=False)
         return
-    source, *rest = fairseq_lines(model.task, [content])
+    source, *rest = fairseq_lines(model.task, [content], config.alignment)
     yield from (source, f"W-{number}\t{seconds:.3f}\tseconds")
     yield from (f"C-{number}\t{phrase}" for phrase in constraints)
     yield from rest

@@ -21,8 +21,11 @@ from seqexp.data.batching import BatchLimits
 from seqexp.distributed.base import Device
 from seqexp.engines.base import Engine, EngineConfig, Trained
 from seqexp.engines.torch import TorchConfig
+from seqexp.generators.attention import attending
 from seqexp.generators.base import GeneratorConfig
+from seqexp.generators.unknown_words import UnknownWords
 from seqexp.models.base import LanguageModel, Model, ModelConfig
+from seqexp.models.kept_dropout import KeptDropout
 from seqexp.plugins import load_plugins
 from seqexp.precisions.base import Precision, PrecisionConfig
 from seqexp.runs.directory import RunDirectory, open_run
@@ -53,6 +56,9 @@ def load_model(
     engine: EngineConfig | None = None,
     device: Device = Device.auto,
     max_tokens: int = 4096,
+    keep_dropout: bool | Sequence[str] = False,
+    dropout_seed: int = 1,
+    replace_unknown: str | None = None,
     trust: Sequence[str] = (),
 ) -> TrainedModel:
     """Load what one run has learnt, or several as an ensemble.
@@ -65,11 +71,16 @@ def load_model(
         engine: what computes the search; None is torch.
         device: where to compute.
         max_tokens: most source tokens of a batch, padding included.
+        keep_dropout: patterns of the names of modules whose dropout stays as in training; True for all.
+        dropout_seed: what it drops follows from this, and from the numbers of a batch's examples.
+        replace_unknown: `copy`, or the file of a dictionary: what stands in place of `<unk>`, see `UnknownWords`.
         trust: components from outside the catalog that the checkpoint may name, `module:ConfigClass`.
 
     Raises:
-        UserError: a path holds no model, or the models have different vocabularies.
+        UserError: a path holds no model, the models have different vocabularies, or a pattern matches nothing.
     """
+    dropout = KeptDropout.of(keep_dropout, dropout_seed)
+    unknown = None if replace_unknown is None else UnknownWords.of(replace_unknown)
     load_plugins()
     checkpoints = [find_checkpoint(path, checkpoint, trust) for path in paths]
     first = checkpoints[0]
@@ -81,13 +92,23 @@ def load_model(
     saved_precision = _config(first.config()["precision"], PrecisionConfig, str(first.path), trust)
     precision: Precision = build(saved_precision, device=resolved)
     models = [_load_weights(each, weights, load_task(each, trust), precision, trust) for each in checkpoints]
+    for model in models:
+        dropout.keep(model)
     generator = generator or saved_generator(first, trust)
     limits = BatchLimits(max_tokens=max_tokens, max_sentences=None)
-    searching: Engine = build(engine or TorchConfig())
+    if unknown is not None:
+        option = f"replace_unknown={replace_unknown}"
+        if any(isinstance(model, LanguageModel) for model in models):
+            raise UserError(f"{option}: a language model has no source to take words from")
+        generator = attending(generator, option)
+    engine = engine or TorchConfig()
+    if dropout.patterns and not isinstance(engine, TorchConfig):
+        raise UserError(f"keep_dropout={','.join(dropout.patterns)} needs engine=torch")
+    searching: Engine = build(engine)
     content = [each.content_of(weights) for each in checkpoints]
     searcher = searching.generator(generator, Trained(task, models, content, Path(paths[0])))
     searcher.fuse(partial(_language_model, task=task, precision=precision, trust=trust))
-    return TrainedModel(task, models, searcher, precision, limits)
+    return TrainedModel(task, models, searcher, precision, limits, dropout, unknown)
 
 
 def find_checkpoint(path: str | Path, which: str, trust: Sequence[str] = ()) -> Checkpoint:

@@ -13,11 +13,14 @@ from seqexp.data.batching import BatchLimits
 from seqexp.data.guided import GuidedSplit
 from seqexp.data.prompts import PromptSplit
 from seqexp.data.split import Split
-from seqexp.generators.base import Generator
+from seqexp.data.vocabulary import UNK
+from seqexp.generators.base import Generator, Hypothesis
 from seqexp.generators.batches import evaluation_batches, generate_batches
 from seqexp.generators.sampling import SamplingConfig
 from seqexp.generators.scoring import target_log_probs
+from seqexp.generators.unknown_words import UnknownWords
 from seqexp.models.base import Model
+from seqexp.models.kept_dropout import KeptDropout
 from seqexp.precisions.base import Precision
 from seqexp.runtime.errors import UserError
 from seqexp.tasks.base import Task
@@ -32,7 +35,8 @@ class Translation:
     score: float
     """What hypotheses are ranked by, in nats; normalised as the generator says."""
     tokens: list[str]
-    """As the model wrote it, before the text stages were undone; ends in `</s>`."""
+    """As the model wrote it, before the text stages were undone; ends in `</s>`. With `replace_unknown` source tokens
+    stand in place of `<unk>`."""
     token_scores: list[float]
     """Log-probability of each token, in nats."""
     attention: list[list[float]] | None = None
@@ -68,6 +72,10 @@ class TrainedModel:
     precision: Precision
     """That of the training, so that scores are those of the validation."""
     limits: BatchLimits
+    dropout: KeptDropout = KeptDropout([])
+    """Which dropout of the models is on, in searches and scores; usually none."""
+    unknown: UnknownWords | None = None
+    """What replaces `<unk>`; needs a generator that gives alignments."""
 
     def translate(self, sentences: Sequence[str]) -> list[str]:
         """The best translation of each sentence; empty where the search found none."""
@@ -126,6 +134,8 @@ class TrainedModel:
             TypeError: one string instead of a list, or an option that there is not.
             ValueError: an option's value is not valid.
         """
+        if self.unknown is not None:
+            options["return_attention"] = True
         config = SamplingConfig(num_samples=num_samples, seed=seed, **options)
         return dataclasses.replace(self, generator=self.task.build_generator(config)).nbest(sentences)
 
@@ -142,7 +152,7 @@ class TrainedModel:
         split = self.task.encode_pairs(sources, targets)
         pad = self.task.vocabularies()["target"].pad
         found: dict[int, ScoredText] = {}
-        for batch in evaluation_batches(split, self.limits):
+        for batch in self.dropout.seeded(evaluation_batches(split, self.limits)):
             batch = batch.to(self.precision.device)
             assert isinstance(batch, PairBatch)
             assert batch.target_tokens is not None
@@ -160,24 +170,33 @@ class TrainedModel:
         batch. Without `batches` short sentences come first."""
         if batches is None:
             batches = evaluation_batches(split, self.limits)
-        for number, hypotheses in generate_batches(self.generator, self.models, batches, self.precision):
+        seeded = self.dropout.seeded(batches)
+        for number, hypotheses in generate_batches(self.generator, self.models, seeded, self.precision):
             if not (isinstance(split, PromptSplit) or split.source_text(number).strip()):
                 yield number, [NOTHING]  # whatever a model would make up of an empty line
                 continue
             yield (
                 number,
-                [
-                    Translation(
-                        text=self.task.decode(_whole(split, number, hypothesis.tokens)),
-                        score=hypothesis.score,
-                        tokens=self.task.symbols(hypothesis.tokens),
-                        token_scores=hypothesis.positional_scores.tolist(),
-                        attention=None if hypothesis.attention is None else hypothesis.attention.tolist(),
-                        alignment=hypothesis.alignment,
-                    )
-                    for hypothesis in hypotheses
-                ],
+                [self._translation(split, number, hypothesis) for hypothesis in hypotheses],
             )
+
+    def _translation(self, split: Split, number: int, hypothesis: Hypothesis) -> Translation:
+        symbols = self.task.symbols(hypothesis.tokens)
+        if self.unknown is not None and UNK in symbols:
+            assert hypothesis.alignment is not None
+            source = self.task.source_symbols(split.source_text(number))
+            symbols = self.unknown.replaced(symbols, source, hypothesis.alignment)
+            text = self.task.text_of(symbols)
+        else:
+            text = self.task.decode(_whole(split, number, hypothesis.tokens))
+        return Translation(
+            text=text,
+            score=hypothesis.score,
+            tokens=symbols,
+            token_scores=hypothesis.positional_scores.tolist(),
+            attention=None if hypothesis.attention is None else hypothesis.attention.tolist(),
+            alignment=hypothesis.alignment,
+        )
 
 
 def _refuse_one_string(*lists: Sequence[str]) -> None:

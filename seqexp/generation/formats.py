@@ -17,10 +17,21 @@ class Format(StrEnum):
     """`hypotheses.jsonl`: an object a sentence, with source, references, and all hypotheses with tokens and scores."""
     fairseq = "fairseq"
     """The same, and `generate-<split>.txt`: the lines of fairseq-generate, S-, T-, H-, D-, P-,
-    and A- with `generator.return_attention=true`."""
+    and A- with `alignment` or `generator.return_attention=true`."""
 
 
-def fairseq_lines(task: Task, sentences: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+class Alignment(StrEnum):
+    """What A- lines say."""
+
+    hard = "hard"
+    """`s-t`: the word t attends most to the word s; counted from 0 and without `</s>`."""
+    soft = "soft"
+    """For each token, `</s>` included, how much it attends to each token of the source, separated by commas."""
+
+
+def fairseq_lines(
+    task: Task, sentences: Iterable[Mapping[str, Any]], alignment: Alignment | None = None
+) -> Iterator[str]:
     """The lines that fairseq-generate prints of translated sentences, in the order of the input (which is not its own).
 
     Scores are to base 2, in 32 bits. S and T are the text as the vocabularies let it through, D is the hypothesis as
@@ -28,6 +39,7 @@ def fairseq_lines(task: Task, sentences: Iterable[Mapping[str, Any]]) -> Iterato
 
     Args:
         sentences: the objects of `hypotheses.jsonl`.
+        alignment: what A- lines say, where hypotheses have one; None is `hard`.
     """
     for sentence in sentences:
         number = sentence["id"]
@@ -41,4 +53,11 @@ def fairseq_lines(task: Task, sentences: Iterable[Mapping[str, Any]]) -> Iterato
             each = torch.tensor(hypothesis["token_scores"], dtype=torch.float32) / math.log(2)
             yield f"P-{number}\t{' '.join(f'{value:.4f}' for value in each.tolist())}"
             if "alignment" in hypothesis:
-                yield f"A-{number}\t{' '.join(f'{source}-{target}' for source, target in hypothesis['alignment'])}"
+                yield f"A-{number}\t{' '.join(_aligned(hypothesis, alignment))}"
+
+
+def _aligned(hypothesis: Mapping[str, Any], alignment: Alignment | None) -> Iterator[str]:
+    if alignment is Alignment.soft:
+        yield from (",".join(f"{weight:.6f}" for weight in row) for row in hypothesis["attention"])
+    else:
+        yield from (f"{source}-{target}" for source, target in hypothesis["alignment"])

@@ -6,14 +6,30 @@ Shapes: B sentences, R hypotheses, T target tokens, S source tokens.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from seqexp.config.base import OptionError
 from seqexp.data.batch import PairBatch
-from seqexp.generators.base import Hypothesis
+from seqexp.generators.base import GeneratorConfig, Hypothesis
 from seqexp.models.base import Seq2SeqModel
+
+
+def attending(config: GeneratorConfig, option: str) -> GeneratorConfig:
+    """The same search, whose hypotheses have their attention.
+
+    Args:
+        option: what asks for it, for the message.
+
+    Raises:
+        OptionError: the search gives none.
+    """
+    if not hasattr(config, "return_attention"):
+        raise OptionError(f"{option} is not valid: {type(config).__name__} has no option return_attention")
+    asked: dict[str, Any] = {"return_attention": True}
+    return replace(config, **asked)
 
 
 @torch.no_grad()

@@ -35,15 +35,22 @@ def select(model: nn.Module, patterns: Sequence[str], option: str) -> set[nn.Par
     return selected
 
 
-def require_match(option: str, pattern: str, names: Sequence[str], model: nn.Module) -> list[str]:
+def require_match(
+    option: str, pattern: str, names: Sequence[str], model: nn.Module, what: str = "parameter"
+) -> list[str]:
     """The names that a pattern of an option matches.
+
+    Args:
+        what: whose names they are, for the message.
 
     Raises:
         UserError: there are none; it names those that are most like it.
     """
     matched = [name for name in names if fnmatchcase(name, pattern)]
     if not matched:
-        raise UserError(f"{option}={pattern} matches no parameter of the model{_near(pattern, model, names)}")
+        kinds = KINDS if what == "parameter" else ()
+        near = _near(pattern, model, names, kinds) if names else ""
+        raise UserError(f"{option}={pattern} matches no {what} of the model{near}")
     return matched
 
 
@@ -70,10 +77,8 @@ def _is_norm(module: nn.Module) -> bool:
     return "Norm" in type(module).__name__ and bool(_parameters([module]))
 
 
-def _near(pattern: str, model: nn.Module, names: Sequence[str]) -> str:
-    """`; did you mean ...?` for the parameters and modules whose names are most like the pattern."""
-    modules = [
-        f"{name}.*" for name, module in model.named_modules() if name and next(module.parameters(), None) is not None
-    ]
-    close = get_close_matches(pattern, [*KINDS, *modules, *names], n=3, cutoff=0.5)
+def _near(pattern: str, model: nn.Module, names: Sequence[str], kinds: Sequence[str]) -> str:
+    """`; did you mean ...?` for the names, modules that have them, and kinds that are most like the pattern."""
+    modules = [name for name, _ in model.named_modules() if any(other.startswith(f"{name}.") for other in names)]
+    close = get_close_matches(pattern, [*kinds, *(f"{name}.*" for name in modules), *names], n=3, cutoff=0.5)
     return f"; did you mean {', '.join(close)}?" if close else f"; there are {', '.join(names[:3])}, ..."

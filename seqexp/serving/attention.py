@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +9,6 @@ from torch import Tensor
 
 from seqexp.data.batch import PairBatch
 from seqexp.models.base import Seq2SeqModel
-from seqexp.modules.attention import CrossAttention
 from seqexp.pretrained import TrainedModel, Translation
 
 
@@ -23,7 +21,7 @@ class Attention:
     target: list[str]
     """T tokens, the last `</s>`."""
     weights: list[list[float]]
-    """[T][S]; each row adds up to 1. The mean over the heads of the last layer."""
+    """[T][S]; each row adds up to 1. Of the layer and heads that the model's config names."""
 
 
 def attention_to_source(model: TrainedModel, sentence: str, translations: Sequence[Translation]) -> Attention | None:
@@ -47,22 +45,10 @@ def _weights(model: TrainedModel, batch: PairBatch, tokens: list[str]) -> Tensor
     """[T, S], float32."""
     network = model.models[0]
     assert isinstance(network, Seq2SeqModel)
-    layers = [module for module in network.modules() if isinstance(module, CrossAttention)]
-    if not layers:
-        return None
-    seen: list[Tensor] = []
-
-    def look(layer: CrossAttention, inputs: tuple[Any, ...]) -> None:
-        seen.append(layer.weights(*inputs))
-
     words = model.task.vocabularies()["target"]
-    previous = [words.eos, *(words.index(token) for token in tokens[:-1])]
-    moved = batch.to(model.precision.device)
-    hook = layers[-1].register_forward_pre_hook(look)
-    try:
-        with model.precision.autocast():
-            encoded = network.encode(moved.source_tokens, moved.source_lengths)
-            network.decode(torch.tensor([previous], device=model.precision.device), encoded)
-    finally:
-        hook.remove()
-    return seen[0][0].float().mean(dim=0).cpu()
+    device = model.precision.device
+    previous = torch.tensor([[words.eos, *(words.index(token) for token in tokens[:-1])]], device=device)
+    moved = batch.to(device)
+    with model.precision.autocast():
+        found = network.attention(previous, network.encode(moved.source_tokens, moved.source_lengths))
+    return None if found is None else found[0].float().cpu()

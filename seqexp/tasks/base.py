@@ -95,6 +95,14 @@ class Task(ABC):
         """Raw input texts with the raw output text of each."""
         raise UserError(f"{type(self).__name__} has no pairs of texts")
 
+    def text_of(self, symbols: Sequence[str]) -> str:
+        """Plain text of output symbols, which need not be in the vocabulary."""
+        raise UserError(f"{type(self).__name__} has no pairs of texts")
+
+    def source_symbols(self, text: str) -> list[str]:
+        """Raw input text as the text stages cut it up, also what the vocabulary lacks; without `</s>`."""
+        raise UserError(f"{type(self).__name__} has no pairs of texts")
+
     def joined(self, symbols: Sequence[str]) -> str:
         """Text of output symbols with the subwords joined, but the tokenizer not undone."""
         raise UserError(f"{type(self).__name__} has no pairs of texts")

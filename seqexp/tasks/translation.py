@@ -114,7 +114,13 @@ class TranslationTask(PreparedTask):
         return [self.target_vocabulary.encode(tokens.split(), append_eos=False) for tokens in encoded]
 
     def decode(self, tokens: Tensor) -> str:
-        return self._target_stages.decode(" ".join(_words(self.symbols(tokens))))
+        return self.text_of(self.symbols(tokens))
+
+    def text_of(self, symbols: Sequence[str]) -> str:
+        return self._target_stages.decode(" ".join(_words(symbols)))
+
+    def source_symbols(self, text: str) -> list[str]:
+        return self._source_stages.encode(text).split()
 
     def symbols(self, tokens: Tensor) -> list[str]:
         return [self.target_vocabulary[index] for index in tokens.tolist()]

@@ -9,23 +9,15 @@ import pytest
 from seqexp.data.vocabulary import Vocabulary
 from seqexp.generation.formats import fairseq_lines
 from seqexp.generators.beam import BeamSearch, BeamSearchConfig
-from seqexp.models.transformer import ShareEmbeddings, TransformerConfig
-from seqexp.models.transformer_decoder import DecoderConfig
-from seqexp.models.transformer_encoder import EncoderConfig
+from tests.goldens.peer_cases import EOS, MULTI30K, PAD, UNK, load, pair_batch
 from tests.goldens.peer_weights import read_peer_data
-from tests.goldens.test_peer_seq2seq import EOS, PAD, UNK, load, pair_batch
 
 NUM_SENTENCES = 20
 
 
 def test_lines_of_hypotheses(shared: Path) -> None:
     folder = shared / "golden" / "multi30k_tiny"
-    side: dict[str, Any] = {"num_layers": 4, "hidden_size": 128, "ffn_size": 256, "num_heads": 4}
-    side["normalize_before"] = False
-    config = TransformerConfig(
-        encoder=EncoderConfig(**side), decoder=DecoderConfig(**side), share_embeddings=ShareEmbeddings.all
-    )
-    model = load(config, folder)
+    model = load(MULTI30K, folder)
     sources = read_peer_data(folder / "data-bin" / "test.en-de.en")[:NUM_SENTENCES]
     search = BeamSearch(BeamSearchConfig(), eos=EOS, pad=PAD, unk=UNK)
     vocabulary = Vocabulary.load(folder / "data-bin" / "dict.de.txt")

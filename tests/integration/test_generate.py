@@ -13,6 +13,7 @@ import pytest
 from seqexp.generate import GenerateConfig, refuse_what_is_for_one_process
 from seqexp.generators.beam import BeamSearch
 from seqexp.generators.constrained_beam import ConstrainedBeamConfig
+from seqexp.generators.unknown_words import UnknownWords
 from seqexp.pretrained import TrainedModel, load_model
 from seqexp.runtime.errors import UserError
 
@@ -122,7 +123,7 @@ def test_a_finished_one_says_so(command: Command, monkeypatch: pytest.MonkeyPatc
     before, _ = command("generate", "run=run")
     monkeypatch.setattr(TrainedModel, "generate", after(0, AssertionError("translated again")))
     with monkeypatch.context() as patch:
-        patch.delattr("seqexp.generate.load_model")
+        patch.delattr("seqexp.generation.config.load_model")
         again, messages = command("generate", "run=run")
     assert again == before
     assert messages == "translated already: rerun=true translates again\n"
@@ -190,6 +191,35 @@ def test_interactive_formats(command: Command, monkeypatch: pytest.MonkeyPatch) 
     scored, _ = command("interactive", *options, "scores=true")
     score = objects[0]["hypotheses"][0]["score"]
     assert scored.splitlines()[0] == f"{score:.4f}\t{texts[0]}"
+
+
+@pytest.mark.usefixtures("folder")
+def test_attention_and_unknown_words(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    standard_input(monkeypatch, "one two.\n")
+    Path("dictionary").write_text("▁t TWO\n▁one ▁EINS\n", encoding="utf-8")
+    rewarded = ["run=run", "generator.unk_penalty=-100", "generator.max_length_a=0", "format=fairseq"]
+    printed, _ = command("generate", *rewarded, "input=-", "alignment=soft", "replace_unknown=copy")
+    result = json.loads(Path(printed.splitlines()[-1].removeprefix("result: ")).read_text())
+    (kept,) = sentences(str(Path(result["hypotheses"]).parent))
+    (hypothesis,) = kept["hypotheses"]
+    source = load_model("run").task.source_symbols("one two.")
+    assert "<unk>" not in hypothesis["text"]
+    assert hypothesis["tokens"] == [*(source[place] for place, _ in hypothesis["alignment"]), "</s>"]
+    lines = dict(line.split("\t", 1) for line in Path(result["fairseq"]).read_text().splitlines())
+    rows = [row.split(",") for row in lines["A-0"].split(" ")]
+    assert [[float(weight) for weight in row] for row in rows] == [
+        pytest.approx(row, abs=1e-6) for row in hypothesis["attention"]
+    ]
+    assert {len(row) for row in rows} == {len(source) + 1}
+    assert len(rows) == len(hypothesis["tokens"])
+    assert all(len(weight.partition(".")[2]) == 6 for row in rows for weight in row)
+    standard_input(monkeypatch, "one two.\n")
+    printed, _ = command("interactive", *rewarded, "alignment=hard", "replace_unknown=dictionary", "keep_dropout=true")
+    lines = dict(line.split("\t", 1) for line in printed.splitlines())
+    places = [int(pair.split("-")[0]) for pair in lines["A-0"].split()]
+    found = UnknownWords.of("dictionary").dictionary
+    expected = load_model("run").task.joined([found.get(source[place], source[place]) for place in places])
+    assert lines["H-0"].split("\t")[1] == expected
 
 
 @pytest.mark.usefixtures("folder")

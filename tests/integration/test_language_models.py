@@ -126,6 +126,7 @@ def test_the_model_goes_on_with_prompts(run: Path, command: Command, monkeypatch
     ("name", "arguments", "line"),
     [
         ("generate", [], "split=test: a language model goes on with lines of text; give them with input=FILE"),
+        ("interactive", ["replace_unknown=copy"], "replace_unknown=copy: a language model has no source to take words"),
         ("eval_lm", ["split=dev"], "data: no split 'dev', only train, valid, test"),
         ("eval_lm", ["input=empty"], "empty: there is no text"),
         ("eval_lm", ["input=nowhere"], "input=nowhere"),
