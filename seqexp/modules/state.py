@@ -28,8 +28,8 @@ class GrowingCache:
 
     Each head's steps lie together, in the order in which attention reads them. `reorder`, which copies all of them
     anyway, leaves no gaps between heads but the room for one more step, so that memory is read from end to end: with
-    gaps, the attention of one query alone takes up to twice as long. It copies into a second piece of memory, and the two change places, so that
-    steps allocate nothing.
+    gaps, the attention of one query alone takes up to twice as long. It copies into a second piece of memory, and the
+    two change places, so that steps allocate nothing.
     """
 
     _FIRST_CAPACITY = 32
