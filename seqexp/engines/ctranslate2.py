@@ -131,10 +131,11 @@ def _refuse_what_is_not_honoured(config: GeneratorConfig) -> None:
 class CTranslate2Search(Search):
     """Gives what the search of the same options gives.
 
-    Lengths are limited sentence by sentence, so those with the same limit are searched together. CTranslate2 returns
-    what it has collected; which hypotheses are best is decided here, by the options. At its longest length one can only
-    end, which CTranslate2 does not know: it goes on by a token, which is replaced by `</s>` here. Only there, and where
-    more hypotheses end in the last step than are wanted, can the outcome differ.
+    Lengths are limited sentence by sentence, which CTranslate2 does not know. All are searched together with the limit
+    of the longest, and again, with those of the same limit, the few of which a hypothesis is longer than its own limit.
+    CTranslate2 returns what it has collected; which hypotheses are best is decided here, by the options. At its longest
+    length one can only end, which CTranslate2 does not know either: it goes on by a token, which is replaced by `</s>`
+    here. Only there, and where more hypotheses end in the last step than are wanted, can the outcome differ.
     """
 
     def __init__(self, config: SearchConfig, translator: Any, vocabularies: Vocabularies) -> None:
@@ -156,15 +157,16 @@ class CTranslate2Search(Search):
                     f"max_source_positions={longest} is too small for a sequence of {len(source) + 1} tokens: raise it "
                     "or leave out longer sequences"
                 )
-        found: dict[int, list[Hypothesis]] = {}
-        for limit in sorted(set(limits)):
-            rows = [row for row, its_limit in enumerate(limits) if its_limit == limit]
-            outputs = self._search([sources[row] for row in rows], limit)
-            found |= dict(zip(rows, outputs, strict=True))
-        return [found[row] for row in range(len(sources))]
+        results = self._search(sources, max(limits))
+        again = [row for row, result in enumerate(results) if max(map(len, result.hypotheses)) > limits[row]]
+        for limit in {limits[row] for row in again}:
+            rows = [row for row in again if limits[row] == limit]
+            for row, result in zip(rows, self._search([sources[row] for row in rows], limit), strict=True):
+                results[row] = result
+        return self._scored(sources, [self._best(*each) for each in zip(results, limits, strict=True)])
 
-    def _search(self, sources: list[list[str]], limit: int) -> list[list[Hypothesis]]:
-        results = self.translator.translate_batch(
+    def _search(self, sources: list[list[str]], limit: int) -> list[Any]:
+        found: list[Any] = self.translator.translate_batch(
             sources,
             beam_size=self.beam_size,
             num_hypotheses=self.beam_size,
@@ -174,11 +176,22 @@ class CTranslate2Search(Search):
             min_decoding_length=self._options.min_length,
             max_decoding_length=limit + 1,
             max_input_length=0,
+            max_batch_size=self._batch_size(len(sources)),
         )
-        best = [self._best(each, limit) for each in results]
+        return found
+
+    def _batch_size(self, num_sentences: int) -> int:
+        """So many that all of CTranslate2's workers have something to do."""
+        num_workers: int = self.translator.num_translators
+        return -(-num_sentences // num_workers)
+
+    def _scored(self, sources: list[list[str]], best: list[list[list[str]]]) -> list[list[Hypothesis]]:
+        """The hypotheses of each sentence with the scores of their tokens."""
         pairs = [(source, tokens) for source, nbest in zip(sources, best, strict=True) for tokens in nbest]
-        scored = self.translator.score_batch(*map(list, zip(*pairs, strict=True)), max_input_length=0)
-        scores = iter(torch.tensor(each.log_probs) for each in scored)
+        found = self.translator.score_batch(
+            *map(list, zip(*pairs, strict=True)), max_input_length=0, max_batch_size=self._batch_size(len(pairs))
+        )
+        scores = iter(torch.tensor(each.log_probs) for each in found)
         hypotheses = ([self._hypothesis(tokens, next(scores)) for tokens in nbest] for nbest in best)
         return [sorted(nbest, key=lambda hypothesis: -hypothesis.score) for nbest in hypotheses]
 
