@@ -90,6 +90,8 @@ def test_resumed_by_two_it_ends_as_if_never_interrupted(
 ) -> None:
     """A death and a SIGTERM of rank 1, with the state of fp16's loss scale; bit for bit."""
     options = [*OPTIONS, *FAULTY, *TWO, "precision=fp16", "precision.window=3", f"task.data={data}"]
+    # Updates are so short here that a checkpoint written beside them might not be there at the death.
+    options.append("checkpoint.asynchronous=false")
     command("train", *options, f"run.dir={tmp_path / 'whole'}")
     arguments = [*options, f"run.dir={tmp_path / 'broken'}"]
     monkeypatch.setenv("FAULT", "exit:1:7")
@@ -248,7 +250,9 @@ def processes_with(variable: str) -> list[int]:
 @pytest.mark.slow
 def test_under_torchrun_a_restart_goes_on_from_the_newest_checkpoint(tmp_path: Path, data: Path) -> None:
     run = tmp_path / "run"
-    options = [*OPTIONS, *FAULTY, "distributed=ddp", "validation.scores=false", f"task.data={data}", f"run.dir={run}"]
+    # Updates are so short here that a checkpoint written beside them might not be there yet.
+    options = [*OPTIONS, *FAULTY, "distributed=ddp", "validation.scores=false", "checkpoint.asynchronous=false"]
+    options += [f"task.data={data}", f"run.dir={run}"]
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1"]
     environment = {**os.environ, "FAULT": "SIGKILL:1:7", "MARK": str(tmp_path)}
     command = [sys.executable, *launcher, "-m", "seqexp.train", *options]
