@@ -28,8 +28,9 @@ from seqexp.corpora.parallel import ParallelCorpusConfig  # noqa: E402
 from seqexp.data.prepare import PrepareConfig, prepare  # noqa: E402
 from seqexp.data.vocabularies import VocabularyConfig  # noqa: E402
 from seqexp.engines.base import EngineConfig  # noqa: E402
-from seqexp.engines.ctranslate2 import ComputeType, CTranslate2EngineConfig  # noqa: E402
+from seqexp.engines.ctranslate2 import CTranslate2EngineConfig  # noqa: E402
 from seqexp.engines.torch import TorchConfig  # noqa: E402
+from seqexp.formats.ctranslate2 import Quantization  # noqa: E402
 from seqexp.generators.beam import BeamSearchConfig  # noqa: E402
 from seqexp.pretrained import Translation, find_checkpoint, load_data, load_model  # noqa: E402
 from seqexp.scorers.bleu import BLEUConfig  # noqa: E402
@@ -41,8 +42,8 @@ from tests.goldens.peer_weights import load_peer_checkpoint, transformer_weights
 
 ENGINES: dict[str, EngineConfig] = {
     "torch": TorchConfig(),
-    "ctranslate2 float32": CTranslate2EngineConfig(compute_type=ComputeType.float32),
-    "ctranslate2 int8": CTranslate2EngineConfig(compute_type=ComputeType.int8),
+    "ctranslate2 float32": CTranslate2EngineConfig(compute_type=Quantization.float32),
+    "ctranslate2 int8": CTranslate2EngineConfig(compute_type=Quantization.int8),
 }
 
 

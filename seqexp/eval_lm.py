@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from omegaconf import MISSING
 
-from seqexp.checkpoint.layout import Weights
-from seqexp.config.base import CommandConfig, one_or_more, require
+from seqexp.config.base import require
 from seqexp.data.batch import TextBatch
 from seqexp.data.block_split import BlockOptions, BlockSplit
 from seqexp.data.blocks import Blocks
@@ -23,12 +21,11 @@ from seqexp.data.encoding import store_of_lines
 from seqexp.data.indexed import TokenStore
 from seqexp.data.pairs import LongExamples
 from seqexp.data.words import Word, WordStatistics, words_of_line
-from seqexp.distributed.base import Device
 from seqexp.generators.batches import evaluation_batches
 from seqexp.generators.scoring import target_log_probs
 from seqexp.models.base import LanguageModel
 from seqexp.plugins import run
-from seqexp.pretrained import DataPlace, TrainedModel, find_checkpoint, load_data, load_model
+from seqexp.pretrained import DataPlace, TrainedModel, TrainedModelConfig, find_checkpoint, load_data
 from seqexp.runs.identity import digest
 from seqexp.runs.output import output_directory
 from seqexp.runtime.errors import UserError
@@ -39,14 +36,7 @@ from seqexp.tasks.language_modeling import LanguageModelingTask
 
 
 @dataclass
-class EvalLMConfig(CommandConfig):
-    run: Any = MISSING
-    """Directory of a run or of a checkpoint; a list of them for an ensemble."""
-    checkpoint: str = "best"
-    """Of a run: best, last, the number of an update, or a checkpoint's directory."""
-    weights: Weights = Weights.validated
-    """Of a run with a moving average, which ones: those that were `validated`, those that the optimizer has `trained`,
-    or the `averaged` ones."""
+class EvalLMConfig(TrainedModelConfig):
     split: str = "test"
     """Split to evaluate on."""
     input: str | None = None
@@ -61,17 +51,13 @@ class EvalLMConfig(CommandConfig):
     shorter by so much: more work, and a lower perplexity."""
     words: bool = False
     """Write what each word of the text, and each different word, was given: `words.jsonl` and `words.tsv`."""
-    max_tokens: int = 4096
-    """Most tokens of a batch, padding included."""
-    device: Device = Device.auto
     output: str | None = None
     """Directory for the results; null: one below the run's directory."""
 
     def __post_init__(self) -> None:
-        self.run = one_or_more("run", self.run, "directory")
-        for name in ("max_tokens", "tokens_per_sample"):
-            value = getattr(self, name)
-            require(value is None or value > 0, name, value, "a count above 0")
+        super().__post_init__()
+        size = self.tokens_per_sample
+        require(size is None or size > 0, "tokens_per_sample", size, "a count above 0")
         require(self.context_window >= 0, "context_window", self.context_window, "a count from 0")
 
 
@@ -89,14 +75,7 @@ class Text:
 def main(config: EvalLMConfig) -> dict[str, float]:
     show_messages()
     use_large_pages()
-    model = load_model(
-        *config.run,
-        checkpoint=config.checkpoint,
-        weights=config.weights,
-        device=config.device,
-        max_tokens=config.max_tokens,
-        trust=config.trust,
-    )
+    model = config.load()
     task = model.task
     if not isinstance(task, LanguageModelingTask):
         raise UserError(f"run={config.run[0]} is no language model; python -m seqexp.validate evaluates it")

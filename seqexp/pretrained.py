@@ -11,10 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from omegaconf import MISSING
+
 from seqexp.catalog import CATALOG, config_class
 from seqexp.checkpoint.layout import Checkpoint, Weights, open_checkpoint
 from seqexp.checkpoint.retention import Retention
 from seqexp.checkpoint.store import CheckpointStore
+from seqexp.config.base import CommandConfig, one_or_more, require
 from seqexp.config.build import build
 from seqexp.config.saved import from_saved
 from seqexp.data.batching import BatchLimits
@@ -46,6 +49,38 @@ class DataPlace:
 
     data: str | None = None
     """Data directory; null: the one that the run was trained on."""
+
+
+@dataclass
+class TrainedModelConfig(CommandConfig):
+    """Base of the configs of commands that use what one run has learnt, or several as an ensemble."""
+
+    run: Any = MISSING
+    """Directory of a run or of a checkpoint; a list of them for an ensemble."""
+    checkpoint: str = "best"
+    """Of a run: best, last, the number of an update, or a checkpoint's directory."""
+    weights: Weights = Weights.validated
+    """Of a run with a moving average, which ones: those that were `validated`, those that the optimizer has `trained`,
+    or the `averaged` ones."""
+    max_tokens: int = 4096
+    """Most tokens of a batch, padding included."""
+    device: Device = Device.auto
+
+    def __post_init__(self) -> None:
+        self.run = one_or_more("run", self.run, "directory")
+        require(self.max_tokens > 0, "max_tokens", self.max_tokens, "a count above 0")
+
+    def load(self, **options: Any) -> TrainedModel:
+        """`load_model` with these options and others."""
+        return load_model(
+            *self.run,
+            checkpoint=self.checkpoint,
+            weights=self.weights,
+            device=self.device,
+            max_tokens=self.max_tokens,
+            trust=self.trust,
+            **options,
+        )
 
 
 def load_model(
@@ -84,14 +119,19 @@ def load_model(
     load_plugins()
     checkpoints = [find_checkpoint(path, checkpoint, trust) for path in paths]
     first = checkpoints[0]
-    task = load_task(first, trust)
-    for other in checkpoints[1:]:
-        if load_task(other, trust).text_identity != task.text_identity:
+    tasks = [load_task(each, trust) for each in checkpoints]
+    task = tasks[0]
+    for other, its_task in zip(checkpoints, tasks, strict=True):
+        if its_task.text_identity != task.text_identity:
             raise UserError(f"{other.path}: its vocabularies or text stages differ from those of {first.path}")
+        if its_task.languages != task.languages:
+            one, another = ("-".join(each.languages) for each in (its_task, task))
+            raise UserError(f"{other.path} is a model of {one}, and {first.path} one of {another}: they cannot vote")
     resolved = device.resolve()
     saved_precision = _config(first.config()["precision"], PrecisionConfig, str(first.path), trust)
     precision: Precision = build(saved_precision, device=resolved)
-    models = [_load_weights(each, weights, load_task(each, trust), precision, trust) for each in checkpoints]
+    pairs = zip(checkpoints, tasks, strict=True)
+    models = [_load_weights(each, weights, its_task, precision, trust) for each, its_task in pairs]
     for model in models:
         dropout.keep(model)
     generator = generator or saved_generator(first, trust)

@@ -11,16 +11,14 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from seqexp.checkpoint.layout import Weights
-from seqexp.config.base import CommandConfig, one_or_more, require
+from seqexp.config.base import require
 from seqexp.config.command import overridden_fields
-from seqexp.distributed.base import Device
 from seqexp.engines.base import EngineConfig
 from seqexp.generators.base import GeneratorConfig
 from seqexp.generators.beam import BeamSearchConfig
 from seqexp.models.base import Seq2SeqModel
 from seqexp.plugins import run
-from seqexp.pretrained import load_model, run_generator
+from seqexp.pretrained import TrainedModelConfig, run_generator
 from seqexp.runtime.errors import UserError
 from seqexp.runtime.extras import import_extra
 from seqexp.runtime.logs import show_messages
@@ -33,14 +31,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass
-class ServeConfig(CommandConfig):
-    run: Any = MISSING
-    """Directory of a run or of a checkpoint; a list of them for an ensemble."""
-    checkpoint: str = "best"
-    """Of a run: best, last, the number of an update, or a checkpoint's directory."""
-    weights: Weights = Weights.validated
-    """Of a run with a moving average, which ones: those that were `validated`, those that the optimizer has `trained`,
-    or the `averaged` ones."""
+class ServeConfig(TrainedModelConfig):
     generator: GeneratorConfig = MISSING
     """The run's own generator, with what the command line changes. Its `nbest`, which is `beam_size` here unless the
     command line says otherwise, is the most that a request may ask for."""
@@ -64,17 +55,14 @@ class ServeConfig(CommandConfig):
     """Most bytes of a request."""
     timeout_seconds: float = 60.0
     """How long a request may take, and the end of the service."""
-    max_tokens: int = 4096
-    """Most tokens that are translated at once, padding included."""
-    device: Device = Device.auto
 
     def __post_init__(self) -> None:
-        self.run = one_or_more("run", self.run, "directory")
+        super().__post_init__()
         require(0 <= self.port < 65536, "port", self.port, "a number from 0 to 65535")
         require(self.wait_ms >= 0, "wait_ms", self.wait_ms, "it must not be negative")
         for name in (
             *("max_together", "max_waiting", "max_sentences", "max_sentence_tokens"),
-            *("max_body_bytes", "timeout_seconds", "max_tokens"),
+            *("max_body_bytes", "timeout_seconds"),
         ):
             require(getattr(self, name) > 0, name, getattr(self, name), "it must be positive")
         right = f"at least max_sentence_tokens={self.max_sentence_tokens}"
@@ -95,16 +83,7 @@ def main(config: ServeConfig) -> None:
     if isinstance(generator, BeamSearchConfig) and "nbest" not in (overridden or ()):
         generator.nbest = generator.beam_size
     listening = listen(config.host, config.port)
-    model = load_model(
-        *config.run,
-        checkpoint=config.checkpoint,
-        weights=config.weights,
-        generator=generator,
-        engine=config.engine,
-        device=config.device,
-        max_tokens=config.max_tokens,
-        trust=config.trust,
-    )
+    model = config.load(generator=generator, engine=config.engine)
     longest = [config.max_sentence_tokens]
     for each in model.models:
         if not isinstance(each, Seq2SeqModel):

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from seqexp.data.encoding import TemporaryStore
 from seqexp.data.indexed import Integers, TokenStore, TokenStoreWriter
-from seqexp.runtime.errors import UserError
 from seqexp.runtime.scratch import ScratchDirectory
 
 LINES_AT_ONCE = 2**16
@@ -91,16 +90,9 @@ def shortened(store: TokenStore, size: int, *, generator: np.random.Generator | 
         return store
     scratch = ScratchDirectory()
     prefix = scratch.path / store.prefix.name
-    try:
-        with TokenStoreWriter(prefix, store.tokens.dtype) as writer:
-            for first in range(0, len(store), LINES_AT_ONCE):
-                writer.write(*_cut(store, slice(first, first + LINES_AT_ONCE), size, generator))
-    except OSError as error:
-        scratch.delete()
-        raise UserError(f"{scratch.path}: {error.strerror}; set TMPDIR to a folder with more room") from error
-    except BaseException:
-        scratch.delete()
-        raise
+    with scratch.filling(), TokenStoreWriter(prefix, store.tokens.dtype) as writer:
+        for first in range(0, len(store), LINES_AT_ONCE):
+            writer.write(*_cut(store, slice(first, first + LINES_AT_ONCE), size, generator))
     return TemporaryStore(prefix, scratch)
 
 

@@ -117,7 +117,7 @@ def encode_field(
     scratch = ScratchDirectory()
     prefix = scratch.path / field.field
     workers = Workers(num_workers)
-    try:
+    with scratch.filling():
         tasks = _tasks(field, prefix, draw, plain)
         with (
             workers if len(tasks) > 1 else Workers(1) as workers,
@@ -128,12 +128,6 @@ def encode_field(
                 writer.write(store.tokens, store.sizes)
                 token_path(part).unlink()
                 index_path(part).unlink()
-    except OSError as error:
-        scratch.delete()
-        raise UserError(f"{scratch.path}: {error.strerror}; set TMPDIR to a folder with more room") from error
-    except BaseException:
-        scratch.delete()
-        raise
     logger.info("%s: %s in %.1f s", field.text, "encoded" if draw is None else "drawn", time.monotonic() - started)
     return TemporaryStore(prefix, scratch)
 
@@ -146,13 +140,9 @@ def store_of_lines(lines: Iterable[Integers], vocabulary_size: int) -> TokenStor
     """
     scratch = ScratchDirectory()
     prefix = scratch.path / "text"
-    try:
-        with TokenStoreWriter(prefix, token_dtype(vocabulary_size)) as writer:
-            for line in lines:
-                writer.write(line, np.array([len(line)]))
-    except OSError as error:
-        scratch.delete()
-        raise UserError(f"{scratch.path}: {error.strerror}; set TMPDIR to a folder with more room") from error
+    with scratch.filling(), TokenStoreWriter(prefix, token_dtype(vocabulary_size)) as writer:
+        for line in lines:
+            writer.write(line, np.array([len(line)]))
     return TemporaryStore(prefix, scratch)
 
 

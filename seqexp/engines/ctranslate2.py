@@ -5,7 +5,6 @@ import logging
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from seqexp.data.vocabulary import PAD, Vocabulary
 from seqexp.engines.base import Engine, EngineConfig, Trained
 from seqexp.formats.base import Vocabularies
 from seqexp.formats.checked import random_batch, write_checked
-from seqexp.formats.ctranslate2 import CTranslate2Format, open_translator, source_symbols
+from seqexp.formats.ctranslate2 import CTranslate2Format, Quantization, open_translator, source_symbols
 from seqexp.formats.ctranslate2_transformer import EXTRA
 from seqexp.generators.base import Generator, GeneratorConfig, Hypothesis
 from seqexp.generators.beam import BeamSearchConfig
@@ -44,28 +43,13 @@ HONOURED = {
 It has `min_length` and `no_repeat_ngram_size` too, but shares out the probability of what it forbids."""
 
 
-class ComputeType(StrEnum):
-    """Number format that CTranslate2 computes with; which there are depends on the device."""
-
-    auto = "auto"
-    """The fastest of this device."""
-    float32 = "float32"
-    float16 = "float16"
-    bfloat16 = "bfloat16"
-    int16 = "int16"
-    int8 = "int8"
-    int8_float32 = "int8_float32"
-    int8_float16 = "int8_float16"
-    int8_bfloat16 = "int8_bfloat16"
-
-
 @dataclass
 class CTranslate2EngineConfig(EngineConfig):
     """One transformer, beam or greedy search."""
 
     _target_: str = "seqexp.engines.ctranslate2.CTranslate2Engine"
-    compute_type: ComputeType = ComputeType.float32
-    """Number format of weights and products."""
+    compute_type: Quantization | None = Quantization.float32
+    """Number format of weights and products; null: the fastest of the device."""
 
 
 class CTranslate2Engine(Engine):
@@ -83,9 +67,9 @@ class CTranslate2Engine(Engine):
         vocabularies = Vocabularies(words["source"], words["target"])
         (model,) = trained.models
         device = next(model.parameters()).device.type
-        compute_type = self.config.compute_type.value
+        compute_type = "auto" if self.config.compute_type is None else self.config.compute_type.value
         known = import_extra("ctranslate2", EXTRA).get_supported_compute_types(device)
-        right = f"this {device} has {', '.join(sorted(known))}, and auto"
+        right = f"this {device} has {', '.join(sorted(known))}"
         require(compute_type in (*known, "auto"), "engine.compute_type", compute_type, right)
         directory = trained.directory / "engines" / f"ctranslate2-{trained.content[0][:12]}"
         if not directory.is_dir():

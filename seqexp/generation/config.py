@@ -5,29 +5,20 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from seqexp.checkpoint.layout import Weights
-from seqexp.config.base import CommandConfig, one_or_more, require
+from seqexp.config.base import require
 from seqexp.config.command import overridden_fields
-from seqexp.distributed.base import Device
 from seqexp.engines.base import EngineConfig
 from seqexp.generation.formats import Alignment
 from seqexp.generators.attention import attending
 from seqexp.generators.base import GeneratorConfig
 from seqexp.models.kept_dropout import KeptDropout
-from seqexp.pretrained import TrainedModel, load_model, run_generator
+from seqexp.pretrained import TrainedModel, TrainedModelConfig, run_generator
 
 
 @dataclass
-class TranslatingConfig(CommandConfig):
+class TranslatingConfig(TrainedModelConfig):
     """Base of the configs of `generate` and `interactive`."""
 
-    run: Any = MISSING
-    """Directory of a run or of a checkpoint; a list of them for an ensemble."""
-    checkpoint: str = "best"
-    """Of a run: best, last, the number of an update, or a checkpoint's directory."""
-    weights: Weights = Weights.validated
-    """Of a run with a moving average, which ones: those that were `validated`, those that the optimizer has `trained`,
-    or the `averaged` ones."""
     generator: GeneratorConfig = MISSING
     """The run's own generator, with what the command line changes."""
     engine: EngineConfig = MISSING
@@ -41,13 +32,9 @@ class TranslatingConfig(CommandConfig):
     two columns, tokens of the source and of the target, what that says of it, or else the token itself."""
     alignment: Alignment | None = None
     """With format=fairseq, what A- lines say; null: `hard`, if `generator.return_attention=true`."""
-    max_tokens: int = 4096
-    """Most tokens of a batch, padding included."""
-    device: Device = Device.auto
 
     def __post_init__(self) -> None:
-        self.run = one_or_more("run", self.run, "directory")
-        require(self.max_tokens > 0, "max_tokens", self.max_tokens, "a count above 0")
+        super().__post_init__()
         self.keep_dropout = self.dropout().patterns
 
     def dropout(self) -> KeptDropout:
@@ -68,21 +55,12 @@ class TranslatingConfig(CommandConfig):
         if self.alignment is not None:
             self.generator = attending(self.generator, f"alignment={self.alignment.value}")
 
-    def load(self) -> TrainedModel:
-        """
-        Raises:
-            UserError: there is no such model, or it cannot be used so.
-        """
-        return load_model(
-            *self.run,
-            checkpoint=self.checkpoint,
-            weights=self.weights,
+    def load(self, **options: Any) -> TrainedModel:
+        return super().load(
             generator=self.generator,
             engine=self.engine,
-            device=self.device,
-            max_tokens=self.max_tokens,
             keep_dropout=self.keep_dropout,
             dropout_seed=self.dropout_seed,
             replace_unknown=self.replace_unknown,
-            trust=self.trust,
+            **options,
         )

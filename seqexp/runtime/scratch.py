@@ -5,7 +5,8 @@ import os
 import shutil
 import tempfile
 import weakref
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -38,6 +39,22 @@ class ScratchDirectory:
         except OSError as error:
             raise UserError(f"{root} cannot be written: {error.strerror}; set TMPDIR to another folder") from error
         self._delete = weakref.finalize(self, _delete, self.path, lock, os.getpid())
+
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """Context in which files are written here; if that fails, the directory is deleted.
+
+        Raises:
+            UserError: one cannot be written.
+        """
+        try:
+            yield
+        except OSError as error:
+            self.delete()
+            raise UserError(f"{self.path}: {error.strerror}; set TMPDIR to a folder with more room") from error
+        except BaseException:
+            self.delete()
+            raise
 
     def delete(self) -> None:
         """Delete the directory now; files in it that are mapped stay readable to who has them mapped."""

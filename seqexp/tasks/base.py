@@ -36,6 +36,8 @@ class Task(ABC):
     """Hash of the data."""
     text_identity: str
     """Hash of vocabularies and text stages: models of the same one read and write the same tokens."""
+    languages: tuple[str, ...] = ()
+    """What is read, then what is written; with the same text both ways round, only this tells models apart."""
 
     def vocabularies(self) -> dict[str, Vocabulary]:
         """By what a model calls them: `source`, `target`; none where a model reads or writes no tokens."""

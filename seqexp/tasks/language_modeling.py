@@ -92,6 +92,7 @@ class LanguageModelingTask(PreparedTask):
         self.language = config.language or self.manifest.source
         if self.language not in self.manifest.fields:
             raise UserError(f"task.language={self.language}: the data holds {', '.join(self.manifest.fields)}")
+        self.languages = (self.language,)
         self.vocabulary = load_vocabulary(self.directory, self.manifest, self.language)
         self.stages = load_stages(self.directory, self.manifest, self.language, components, trust)
         self._texts: dict[str, TokenStore] = {}

@@ -63,7 +63,7 @@ class TranslationTask(PreparedTask):
             UserError: there is no prepared data, or it does not hold the languages.
         """
         super().__init__(config, config.embedded_data, components=components, trust=trust, directory=directory)
-        self.source, self.target = self._languages()
+        self.source, self.target = self.languages = self._languages()
         self.source_vocabulary = load_vocabulary(self.directory, self.manifest, self.source)
         self.target_vocabulary = load_vocabulary(self.directory, self.manifest, self.target)
         self._source_stages = load_stages(self.directory, self.manifest, self.source, components, trust)

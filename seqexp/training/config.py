@@ -15,6 +15,7 @@ from seqexp.lr_schedulers.base import LRSchedulerConfig
 from seqexp.models.base import ModelConfig
 from seqexp.optimizers.base import OptimizerConfig
 from seqexp.precisions.base import PrecisionConfig
+from seqexp.runtime.errors import UserError
 from seqexp.scorers.base import ScorerConfig
 from seqexp.tasks.base import TaskConfig
 from seqexp.trackers.base import TrackerConfig
@@ -115,6 +116,19 @@ class ValidationConfig:
         require(self.seed is None or self.seed >= 0, "seed", self.seed, "a whole number from 0, or null")
         unique = bool(self.splits) and len(set(self.splits)) == len(self.splits)
         require(unique, "splits", self.splits, "at least one name, and each once")
+
+    def final(self, there: list[str]) -> list[str]:
+        """The splits to evaluate at the end, of those that the data has.
+
+        Raises:
+            UserError: it does not have one.
+        """
+        if self.final_splits is None:
+            return [name for name in there if name not in ("train", *self.splits)]
+        for name in self.final_splits:
+            if name not in there:
+                raise UserError(f"validation.final_splits: the data has no split {name!r}, only {', '.join(there)}")
+        return self.final_splits
 
 
 @dataclass

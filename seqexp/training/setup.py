@@ -95,7 +95,7 @@ class Training:
         generator = task.build_generator(config.generator) if config.validation.scores else None
         if generator is not None:
             generator.fuse(_refuse_language_model)
-        self.final_splits = self._final_splits()
+        self.final_splits = config.validation.final(task.splits())
         self.valid_splits = {name: task.load_split(name, self.model) for name in config.validation.splits}
         self.store = self._build_store()
         padding = Padding(config.batch.num_buckets, config.batch.pad_to_multiple)
@@ -244,19 +244,6 @@ class Training:
             write_json(self.run.path / "finetune.json", self.taken_over.state())
             for line in self.taken_over.lines():
                 logger.info("%s", line)
-
-    def _final_splits(self) -> list[str]:
-        """
-        Raises:
-            UserError: the data does not have one.
-        """
-        validation, there = self.config.validation, self.task.splits()
-        if validation.final_splits is None:
-            return [name for name in there if name not in ("train", *validation.splits)]
-        for name in validation.final_splits:
-            if name not in there:
-                raise UserError(f"validation.final_splits: the data has no split {name!r}, only {', '.join(there)}")
-        return validation.final_splits
 
     def _begin_with(self, parent: Checkpoint) -> Progress:
         """Take over the state of another run's checkpoint; updates, epochs and hours go on counting.

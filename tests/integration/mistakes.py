@@ -7,11 +7,16 @@ import json
 import os
 import shutil
 import socket
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from seqexp import train
 
 from .conftest import TINY
 
@@ -91,6 +96,14 @@ def somebody_runs_it() -> None:
     holder = {"host": "node7", "pid": 1, "started": "1", "job": None, "restart": 0, "heartbeat": time.time()}
     Path("run/lease.json").write_text(json.dumps(holder))
     assert socket.gethostname() != "node7"
+
+
+def reverse_run() -> None:
+    """A model of the other direction, of the same data."""
+    languages = ["task.source_lang=de", "task.target_lang=en"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["train", *TRAIN, *languages, "validation.final_splits=[]", "run.dir=reverse"])
+        train.cli()
 
 
 def other_code() -> None:
@@ -627,6 +640,14 @@ MISTAKES = [
         "generate",
         ["run=run", "engine=ctranslate2", "engine.compute_type=float16"],
         "engine.compute_type=float16 is not valid: this cpu has ...",
+    ),
+    Mistake(
+        "an ensemble with a model of the other direction",
+        "generate",
+        ["run=[run,reverse]"],
+        "reverse/checkpoints/update-00000002 is a model of de-en, and run/checkpoints/update-00000002 one of en-de: "
+        "they cannot vote",
+        spoil=reverse_run,
     ),
     Mistake(
         "an ensemble in an engine for one model",

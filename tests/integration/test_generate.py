@@ -123,7 +123,7 @@ def test_a_finished_one_says_so(command: Command, monkeypatch: pytest.MonkeyPatc
     before, _ = command("generate", "run=run")
     monkeypatch.setattr(TrainedModel, "generate", after(0, AssertionError("translated again")))
     with monkeypatch.context() as patch:
-        patch.delattr("seqexp.generation.config.load_model")
+        patch.delattr("seqexp.pretrained.load_model")
         again, messages = command("generate", "run=run")
     assert again == before
     assert messages == "translated already: rerun=true translates again\n"
